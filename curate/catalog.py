@@ -1,0 +1,86 @@
+"""What a file in catalogs/ may say: one dataset, where it is, how it is read and what to expect of it."""
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from curate.errors import ConfigError
+from curate.plugins import Project, find
+from curate.yamlfile import read_model
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+RESERVED = frozenset({"jobs", "mixes", "runs", "exports"})
+"""Folder names of a root that no dataset may take."""
+
+
+class Strict(BaseModel):
+    """A closed set of keys: an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Fetch(Strict):
+    """How politely and how patiently pictures are downloaded; seconds and bytes."""
+
+    timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    max_bytes: Annotated[int, Field(gt=0)] = 32 * 2**20
+    attempts: Annotated[int, Field(ge=1)] = 3
+    concurrency: Annotated[int, Field(ge=1)] = 64
+    per_host: Annotated[int, Field(ge=1)] = 16
+    allow_hosts: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class Catalog(Strict):
+    """One dataset. `rows` and `min_success` are what its publishers and past downloads lead one to expect."""
+
+    source: str
+    uri: Annotated[tuple[str, ...], Field(strict=False)]
+    revision: str = ""
+    licence: str
+    citation: str = ""
+    homepage: str = ""
+    rows: Annotated[int, Field(ge=0)] | None = None
+    min_success: Annotated[float, Field(ge=0, le=1)] = 0.0
+    shard_rows: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    fetch: Fetch = Fetch()
+
+    @field_validator("uri", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+def load_catalog(name: str, project: Project, where: str = "") -> Catalog:
+    """Read catalogs/NAME.yaml.
+
+    Raises:
+        ConfigError: no such dataset, or a mistake in its file.
+    """
+    if name in RESERVED:
+        raise ConfigError(f'"{name}" cannot be the name of a dataset', where=where)
+    path = find("datasets", name, project, where)
+    return read_model(path, Catalog)
+
+
+def expand(uri: str, dataset: str) -> str:
+    """Replace ${NAME} and ${NAME:-default} by the environment's values.
+
+    Raises:
+        ConfigError: a variable is not set and has no default.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = os.environ.get(name, default)
+        if found is None:
+            raise ConfigError(
+                f"the environment variable {name} is not set",
+                file=f"catalogs/{dataset}.yaml",
+                where="uri",
+                hint=f"export {name}=... and run again",
+            )
+        return found
+
+    return _VARIABLE.sub(value, uri)

@@ -1,0 +1,170 @@
+"""Static checks of a job: every mistake by its place in the file, before anything runs."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from curate import plugins
+from curate.catalog import load_catalog
+from curate.errors import ConfigError, nearest
+from curate.io.warehouse import parameters, read_sql
+from curate.job import CurateJob, Export, Job, MixJob, job_path, read_job
+from curate.kernels.token_count import PICTURE_TOKENS
+from curate.plugins import Project
+from curate.stages import mix
+from curate.yamlfile import Step, mistake
+
+KINDS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
+"""Annotation of an option → Python types that a job may give for it."""
+
+
+def check(name: str, project: Project) -> list[ConfigError]:
+    """Return every mistake in a job, in what it names, and in the jobs that it draws from; nothing is run."""
+    return list(_check(name, project, ()))
+
+
+def _check(name: str, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:
+    try:
+        path = job_path(name, project)
+    except ConfigError as error:
+        yield error
+        return
+    job, mistakes = read_job(path)
+    yield from mistakes
+    if isinstance(job, CurateJob):
+        yield from _check_curation(path, job, project)
+    elif isinstance(job, MixJob):
+        yield from _check_mix(path, job, project, (*above, path.stem))
+
+
+def _check_curation(path: Path, job: CurateJob, project: Project) -> Iterator[ConfigError]:
+    yield from _caught(path, ("from",), lambda: _check_catalog(job, project))
+    for place, wanted in enumerate(job.score):
+        yield from _check_scorer(path, ("score", place), wanted.name, wanted.options, project)
+    measured = {wanted.name for wanted in job.score}
+    for name, given in job.keep.items():
+        yield from _check_filter(path, name, given, measured, project)
+    for place, chain in enumerate(job.augment):
+        for name in chain:
+            yield from _caught(path, ("augment", place), lambda name=name: plugins.load("augmenters", name, project))
+    if len(set(job.augment)) < len(job.augment):
+        yield mistake(path, ("augment",), "the same augmentation is given twice")
+    yield from _check_export(path, job.export, project)
+
+
+def _check_catalog(job: CurateJob, project: Project) -> None:
+    plugins.load("sources", load_catalog(job.from_, project).source, project)
+
+
+def _check_scorer(
+    path: Path, steps: tuple[Step, ...], name: str, options: dict[str, Any], project: Project
+) -> Iterator[ConfigError]:
+    try:
+        module = plugins.load("scorers", name, project)
+    except ConfigError as error:
+        yield mistake(path, steps, error.what, error.hint)
+        return
+    known = _options(module)
+    for key, value in options.items():
+        if key not in known:
+            yield mistake(path, (*steps, name, key), f'scorer "{name}" has no option "{key}"', nearest(key, known))
+        elif not isinstance(value, KINDS.get(known[key], (object,))):
+            yield mistake(path, (*steps, name, key), f"must be {known[key].__name__} (got {value!r})")
+
+
+def _options(module: ModuleType) -> dict[str, type]:
+    hints = inspect.get_annotations(module.Options, eval_str=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(module.Options)}
+
+
+def _check_filter(
+    path: Path, name: str, given: dict[str, Any], measured: set[str], project: Project
+) -> Iterator[ConfigError]:
+    steps: tuple[Step, ...] = ("keep", name)
+    try:
+        sql = read_sql(plugins.find("filters", name, project))
+        wanted = parameters(sql)
+    except ConfigError as error:
+        yield mistake(path, steps, error.what, error.hint)
+        return
+    for key in sorted(wanted - given.keys()):
+        yield mistake(path, steps, f'filter "{name}" needs the parameter "{key}"', f"add  {key}: <value>")
+    for key in sorted(given.keys() - wanted):
+        yield mistake(path, (*steps, key), f'filter "{name}" has no parameter "{key}"', nearest(key, wanted))
+    words = set(sql.replace(".", " ").split())
+    for scorer in sorted(set(plugins.names("scorers", project)) & words - measured):
+        hint = f"add  score: [{scorer}]"
+        yield mistake(path, steps, f'filter "{name}" reads the scores of "{scorer}", which the job does not run', hint)
+
+
+def _check_mix(path: Path, job: MixJob, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:
+    for name, component in job.mix.items():
+        steps: tuple[Step, ...] = ("mix", name)
+        if component.epochs is not None and component.samples is not None:
+            yield mistake(path, steps, "give epochs or samples, not both")
+        reference = component.from_.removeprefix("jobs/")
+        if reference in above:
+            yield mistake(path, (*steps, "from"), f'"{reference}" draws from itself')
+            continue
+        yield from _check_component(path, (*steps, "from"), reference, component.derived, project)
+        yield from _check(reference, project, above)
+    yield from _check_tokens(path, job)
+    yield from _check_export(path, job.export, project)
+
+
+def _check_component(
+    path: Path, steps: tuple[Step, ...], reference: str, derived: str | None, project: Project
+) -> Iterator[ConfigError]:
+    try:
+        drawn_from, _ = read_job(job_path(reference, project))
+    except ConfigError as error:
+        yield mistake(path, steps, error.what, error.hint)
+        return
+    if isinstance(drawn_from, MixJob):
+        yield mistake(path, steps, f'"{reference}" is a mix; a component is a job that curates a dataset')
+    elif drawn_from is not None and derived is not None:
+        made = ["+".join(chain) for chain in drawn_from.augment]
+        if derived not in made:
+            where = (*steps[:-1], "derived")
+            yield mistake(path, where, f'"{reference}" derives nothing named "{derived}"', nearest(derived, made))
+
+
+def _check_tokens(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    model = job.tokens.model
+    if model not in PICTURE_TOKENS:
+        yield mistake(path, ("tokens", "model"), f'unknown token model "{model}"', nearest(model, PICTURE_TOKENS))
+    yield from _caught(path, ("tokens", "tokenizer"), lambda: mix.tokenizer(job.tokens.tokenizer))
+    if job.pack.length < job.tokens.max:
+        yield mistake(path, ("pack", "length"), f"a pack of {job.pack.length} cannot hold samples of {job.tokens.max}")
+
+
+def _check_export(path: Path, export: Export | None, project: Project) -> Iterator[ConfigError]:
+    if export is not None:
+        yield from _caught(path, ("export", "as"), lambda: plugins.load("exporters", export.as_, project))
+        yield from _caught(path, ("export", "codec"), lambda: plugins.load("codecs", export.codec, project))
+
+
+def _caught(path: Path, steps: tuple[Step, ...], attempt: Any) -> Iterator[ConfigError]:
+    """Yield what `attempt` complains of: at its own file where it names one, else at `steps` of this one."""
+    try:
+        attempt()
+    except ConfigError as error:
+        yield error if error.file else mistake(path, steps, error.what, error.hint)
+
+
+def loaded(name: str, project: Project) -> tuple[Path, Job]:
+    """Return a job that has been checked.
+
+    Raises:
+        ConfigError: the first mistake in it.
+    """
+    mistakes = check(name, project)
+    if mistakes:
+        raise mistakes[0]
+    path = job_path(name, project)
+    job, _ = read_job(path)
+    assert job is not None  # check read it a moment ago
+    return path, job

@@ -1,0 +1,1 @@
+"""Written forms of grounded text, one file each; the file name is the name."""

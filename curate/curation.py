@@ -1,0 +1,209 @@
+"""A job that curates one dataset: plan, ingest, score, decide, augment, then the manifests."""
+
+import importlib.metadata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from curate import __version__, planning, plugins
+from curate.catalog import Catalog, load_catalog
+from curate.errors import ConfigError
+from curate.io import storage
+from curate.io.fetch import FetchOptions
+from curate.io.images import Limits
+from curate.io.warehouse import read_sql
+from curate.job import CurateJob
+from curate.layout import Layout, job_folder
+from curate.manifest import Books, Manifest
+from curate.plugins import Project
+from curate.results import JobResult, StageBooks
+from curate.schema import digest_of
+from curate.session import Session
+from curate.shards import Phase, ShardTask
+from curate.stages import augment, decide, ingest, score
+from curate.stages.commit import Committed, committed
+
+Builder = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Curation:
+    """One job on its way: what it says, and the session that runs its phases."""
+
+    name: str
+    job: CurateJob
+    project: Project
+    layout: Layout
+    session: Session
+
+    def run(self, limit: int | None) -> JobResult:
+        """Do what is not done yet, phase by phase, and account for every row.
+
+        Raises:
+            ConfigError: the plan under the root is another one.
+        """
+        catalog = load_catalog(self.job.from_, self.project)
+        plan = planning.make(self.layout, catalog, self.project, self.job.ingest, limit)
+        everything = [ShardTask(self.layout.dataset, n, part.rows, part) for n, part in enumerate(plan.shards)]
+        samples = self._ingest(everything, catalog)
+        if len(samples) == len(everything):
+            self._dataset_manifest(plan.digest, samples)
+        tasks = [ShardTask(self.layout.dataset, n, books.rows, None) for n, books in samples.items()]
+        folders, scored = self._score(tasks)
+        ready = [task for task in tasks if all(task.shard in books for books in scored.values())]
+        corpus = {n: books.content for n, books in samples.items()}
+        digest, decided = self._decide(ready, folders, corpus)
+        augmented, children = self._augment([task for task in ready if task.shard in decided], digest)
+        complete = len(decided) == len(everything) and (not augmented or len(children) == len(everything))
+        books = (
+            _books(self.layout.dataset, "ingest", "ok", samples),
+            *(_books(self.layout.dataset, f"score {name}", "scored", scored[name]) for name in scored),
+            _books(self.layout.dataset, "filter", "kept", decided),
+            *self._augment_books(children),
+        )
+        result = JobResult(
+            self.name, "curate", self.layout.dataset, "", digest, augmented, complete, books, {"plan": plan.digest}
+        )
+        return self._job_manifest(result, corpus)
+
+    def _ingest(self, tasks: Sequence[ShardTask], catalog: Catalog) -> dict[int, Committed]:
+        config = ingest.Ingest(
+            layout=self.layout,
+            source=catalog.source,
+            project=self.project,
+            pictures=Limits(**self.job.ingest.model_dump()),
+            fetch=FetchOptions(**catalog.fetch.model_dump()),
+            min_success=catalog.min_success,
+        )
+        return self._phase("ingest", tasks, self.layout.samples, partial(ingest.build, config))
+
+    def _score(self, tasks: Sequence[ShardTask]) -> tuple[list[tuple[str, str]], dict[str, dict[int, Committed]]]:
+        """Run every scorer; return (relation, folder) of each, and its committed shards."""
+        folders: list[tuple[str, str]] = []
+        done: dict[str, dict[int, Committed]] = {}
+        for wanted in self.job.score:
+            options = tuple(sorted(wanted.options.items()))
+            config = score.Score(self.layout, wanted.name, options, self.project)
+            module = plugins.load("scorers", wanted.name, self.project)
+            folder = config.folder()
+            build, prepare = partial(score.build, config), partial(score.prepare, config)
+            place = partial(self.layout.scores, folder)
+            phase = Phase(f"score {wanted.name}", (), build, prepare, module.NEEDS)
+            done[wanted.name] = self._run(phase, tasks, place)
+            folders.append((wanted.name, folder))
+        return folders, done
+
+    def _decide(
+        self, tasks: Sequence[ShardTask], folders: list[tuple[str, str]], corpus: dict[int, str]
+    ) -> tuple[str, dict[int, Committed]]:
+        """Run the filters. Their digest covers the corpus: another corpus may mean other duplicates."""
+        wanted = self.job.keep or {"everything": {}}
+        filters = tuple(
+            decide.Filter(name, read_sql(plugins.find("filters", name, self.project)), tuple(sorted(values.items())))
+            for name, values in wanted.items()
+        )
+        digest = digest_of([[asdict(each) for each in filters], folders, sorted(corpus.items())])[:16]
+        files = tuple(self.layout.samples(shard) for shard in sorted(corpus))
+        config = decide.Decide(self.layout, digest, filters, tuple(folders), files)
+        place = partial(self.layout.decisions, digest)
+        return digest, self._phase("filter", tasks, place, partial(decide.build, config))
+
+    def _augment(self, tasks: Sequence[ShardTask], decisions: str) -> tuple[str, dict[int, Committed]]:
+        """Derive the children; without recipes there are none, and the digest is empty."""
+        recipes = self.job.augment
+        if not recipes:
+            return "", {}
+        modules = {name: plugins.load("augmenters", name, self.project) for chain in recipes for name in chain}
+        versions = {name: module.VERSION for name, module in sorted(modules.items())}
+        digest = digest_of([decisions, recipes, versions, self.job.ingest.quality, self.job.seed])[:16]
+        config = augment.Augment(
+            self.layout, self.project, decisions, digest, recipes, self.job.ingest.quality, self.job.seed
+        )
+        place = partial(self.layout.augmented, digest)
+        return digest, self._phase("augment", tasks, place, partial(augment.build, config))
+
+    def _phase(
+        self, name: str, tasks: Sequence[ShardTask], place: Callable[..., str], build: Builder
+    ) -> dict[int, Committed]:
+        return self._run(Phase(name, (), build), tasks, place)
+
+    def _run(self, phase: Phase, tasks: Sequence[ShardTask], place: Callable[..., str]) -> dict[int, Committed]:
+        """Run a phase over the shards that are not committed yet, and return the books of all that are then."""
+        committed_now = self.session.run(phase, tasks, place())
+        return {task.shard: committed(place(task.shard)) for task in tasks if task.shard in committed_now}
+
+    def _augment_books(self, children: dict[int, Committed]) -> tuple[StageBooks, ...]:
+        if not children:
+            return ()
+        total = _total(children)
+        made = total.pop("children")
+        rows = made + sum(total.values())
+        return (StageBooks(self.layout.dataset, "augment", rows, made, _causes(total)),)
+
+    def _dataset_manifest(self, plan: str, samples: dict[int, Committed]) -> None:
+        if storage.exists(self.layout.manifest):
+            return
+        total = _total(samples)
+        ok = total.pop("ok")
+        books = Books(read=sum(each.rows for each in samples.values()), ok=ok, failed=_causes(total))
+        books.balance()
+        shards = {str(shard): each.content for shard, each in sorted(samples.items())}
+        manifest = Manifest(self.layout.dataset, plan, books, shards, versions=_versions())
+        storage.write_bytes(self.layout.manifest, manifest.to_json())
+
+    def _job_manifest(self, result: JobResult, corpus: dict[int, str]) -> JobResult:
+        """Write the manifest of what this job made, unless the very same was made before."""
+        digest = digest_of([result.facts, result.decisions, result.augmented, sorted(corpus.items())])[:16]
+        by_stage = {books.stage: books for books in result.books}
+        read, kept = by_stage["ingest"], by_stage["filter"]
+        unscored = read.rows_out - kept.rows_in
+        dropped = kept.lost | ({"not_decided": unscored} if unscored else {})
+        books = Books(read.rows_in, read.rows_out, read.lost, kept.rows_out, dropped)
+        books.balance()
+        manifest = Manifest(
+            name=self.name,
+            plan=result.facts["plan"],
+            books=books,
+            shards={str(shard): content for shard, content in sorted(corpus.items())},
+            parents={self.layout.dataset: digest_of(sorted(corpus.items()))},
+            facts={
+                "dataset": self.layout.dataset,
+                "decisions": result.decisions,
+                "augmented": result.augmented,
+                "complete": result.complete,
+                "keep": self.job.keep,
+                "stages": [asdict(each) for each in result.books],
+            },
+            versions=_versions(),
+        )
+        uri = f"{job_folder(self.layout.root, self.name)}/{digest}/manifest.json"
+        if not storage.exists(uri):
+            storage.write_bytes(uri, manifest.to_json())
+        return JobResult(**{**{name: getattr(result, name) for name in JobResult.__slots__}, "digest": digest})
+
+
+def _total(shards: dict[int, Committed]) -> Counter[str]:
+    total: Counter[str] = Counter({"ok": 0, "kept": 0, "scored": 0, "children": 0})
+    for each in shards.values():
+        total.update(each.counts)
+    return Counter({key: count for key, count in total.items() if count})
+
+
+def _causes(counts: Counter[str]) -> dict[str, int]:
+    """Return cause → count from `failed:http_404`-like keys."""
+    return {key.split(":", 1)[1]: count for key, count in sorted(counts.items()) if ":" in key}
+
+
+def _books(dataset: str, stage: str, out: str, shards: dict[int, Committed]) -> StageBooks:
+    total = _total(shards)
+    books = StageBooks(dataset, stage, sum(each.rows for each in shards.values()), total[out], _causes(total))
+    if not books.balanced():
+        raise ConfigError(f"the books of {dataset} {stage} do not balance: {books}")
+    return books
+
+
+def _versions() -> dict[str, str]:
+    named = ("pyarrow", "pillow", "duckdb", "numpy")
+    return {"curate": __version__, **{name: importlib.metadata.version(name) for name in named}}

@@ -1,0 +1,1 @@
+"""Files that trainers read, one writer each; the file name is the name."""

@@ -1,0 +1,1 @@
+"""Text whose phrases are tied to boxes: pure Python."""

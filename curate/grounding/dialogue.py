@@ -1,0 +1,64 @@
+"""Dialogues: the turns that a trainer sees of a sample, and the text that a chat template makes of them."""
+
+from collections.abc import Callable
+
+from curate.sample import Grounded, Sample, Turn
+
+CAPTION = "Provide a one-sentence caption for the provided image."
+"""LLaVA-1.5's own prompt for captions (haotian-liu/LLaVA, TextCaps)."""
+
+GROUNDED = "Describe the image briefly, and give the bounding box of each object that you mention."
+"""Ours: no prompt is published for grounded web captions."""
+
+IMAGE = "<image>"
+
+_VICUNA = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
+    "detailed, and polite answers to the user's questions."
+)
+"""System prompt of vicuna_v1 (lm-sys/FastChat, haotian-liu/LLaVA llava/conversation.py)."""
+
+Write = Callable[[Grounded, int, int], str]
+
+
+def turns_of(sample: Sample, write: Write) -> tuple[Turn, ...]:
+    """Return the turns of a sample, each grounded by `write` (a codec's encode); none where there are no words.
+
+    A caption becomes the answer to a question; `<image>` opens the first human turn of a sample with a picture.
+    """
+    width, height = (sample.images[0].width, sample.images[0].height) if sample.images else (1, 1)
+    if sample.conversations:
+        written = [
+            Turn(turn.role, write(_grounded(sample, number, turn.value), width, height))
+            for number, turn in enumerate(sample.conversations)
+        ]
+    elif sample.text and sample.text.strip():
+        grounded = _grounded(sample, None, sample.text)
+        question = GROUNDED if grounded.regions else CAPTION
+        written = [Turn("human", question), Turn("gpt", write(grounded, width, height))]
+    else:
+        return ()
+    return tuple(_with_image(written) if sample.images else written)
+
+
+def _grounded(sample: Sample, turn: int | None, text: str) -> Grounded:
+    """Return one text with its own regions; relations, which index all boxes, go along only with all regions."""
+    regions = tuple(region for region in sample.regions if region.turn == turn and region.start is not None)
+    whole = len(regions) == len(sample.regions)
+    relations = tuple(relation for relation in sample.relations if whole and relation.turn == turn)
+    return Grounded(text, regions, relations)
+
+
+def _with_image(turns: list[Turn]) -> list[Turn]:
+    if any(IMAGE in turn.value for turn in turns) or turns[0].role != "human":
+        return turns
+    return [Turn("human", f"{IMAGE}\n{turns[0].value}"), *turns[1:]]
+
+
+def vicuna_v1(turns: tuple[Turn, ...]) -> str:
+    """Return the text that vicuna_v1 makes of the turns, without the picture's place holder."""
+    parts = [_VICUNA]
+    for turn in turns:
+        value = turn.value.replace(IMAGE, "").strip()
+        parts.append(f" USER: {value}" if turn.role == "human" else f" ASSISTANT: {value}</s>")
+    return "".join(parts)

@@ -1,0 +1,1 @@
+"""Doors to storage, tables, pictures, the web and DuckDB."""

@@ -1,0 +1,112 @@
+"""The door to DuckDB: our tables as relations, SQL from files, answers as Arrow. No SQL is written here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from curate.errors import ConfigError
+from curate.io import storage
+
+Relation = pa.Table | Sequence[str]
+"""A table in memory, or the Parquet files that make one up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Columns and rows of a query, as Python values."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+class Warehouse:
+    """One DuckDB in memory whose relations are our files, read in place."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._connection = duckdb.connect(":memory:", config={} if threads is None else {"threads": threads})
+        self._remote: set[str] = set()
+
+    def add(self, name: str, relation: Relation, schema: pa.Schema) -> None:
+        """Make `name` a relation over files (or a table); without files it is empty and has `schema`."""
+        if isinstance(relation, pa.Table):
+            self._connection.register(name, relation)
+        elif relation:
+            self._reach(relation[0])
+            self._connection.read_parquet(list(relation), union_by_name=True).create_view(name)
+        else:
+            self._connection.register(name, schema.empty_table())
+
+    def view(self, name: str, sql: str) -> None:
+        """Make `name` a view: one SELECT without parameters.
+
+        Raises:
+            ConfigError: DuckDB refuses it.
+        """
+        try:
+            self._connection.sql(sql).create_view(name)
+        except duckdb.Error as error:
+            raise ConfigError(f"view {name}: {_first_line(error)}") from error
+
+    def table(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run one statement and return an Arrow table.
+
+        Raises:
+            ConfigError: DuckDB refuses it.
+        """
+        try:
+            return self._connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
+        except duckdb.Error as error:
+            raise ConfigError(_first_line(error)) from error
+
+    def answer(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """Run one statement and return its rows as Python values.
+
+        Raises:
+            ConfigError: DuckDB refuses it.
+        """
+        try:
+            cursor = self._connection.execute(sql, dict(parameters or {}))
+            return Answer(tuple(item[0] for item in cursor.description or ()), tuple(cursor.fetchall()))
+        except duckdb.Error as error:
+            raise ConfigError(_first_line(error)) from error
+
+    def close(self) -> None:
+        """Let go of DuckDB's memory."""
+        self._connection.close()
+
+    def _reach(self, uri: str) -> None:
+        protocol = uri.split("://", 1)[0] if "://" in uri else ""
+        if protocol and protocol != "file" and protocol not in self._remote:
+            self._connection.register_filesystem(storage.filesystem(uri))
+            self._remote.add(protocol)
+
+
+def parameters(sql: str) -> set[str]:
+    """Return the names of a statement's parameters without running it.
+
+    Raises:
+        ConfigError: not exactly one statement of SQL.
+    """
+    connection = duckdb.connect(":memory:")
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise ConfigError(_first_line(error)) from error
+    finally:
+        connection.close()
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise ConfigError("a filter, a view and a report are exactly one SELECT each")
+    return set(statements[0].named_parameters)
+
+
+def read_sql(path: Path) -> str:
+    """Return the text of an SQL file."""
+    return path.read_text(encoding="utf-8")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

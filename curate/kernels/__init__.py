@@ -1,0 +1,1 @@
+"""Numpy kernels: arrays in, arrays out, the seed an argument."""

@@ -1,0 +1,71 @@
+"""Where the bytes lie under a root: one method per kind of file, names alone, nothing is opened here."""
+
+from dataclasses import dataclass
+
+from curate.shards import shard_name
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folder of one dataset under a root; all paths are URIs."""
+
+    root: str
+    dataset: str
+
+    @property
+    def folder(self) -> str:
+        """The dataset's own folder."""
+        return f"{self.root.rstrip('/')}/{self.dataset}"
+
+    @property
+    def plan(self) -> str:
+        """Written first: the ordered shards and what they were made from."""
+        return f"{self.folder}/plan.json"
+
+    @property
+    def manifest(self) -> str:
+        """Written last: the books of the whole dataset."""
+        return f"{self.folder}/manifest.json"
+
+    def samples(self, shard: int | None = None) -> str:
+        """The samples table of a shard, or the folder of all."""
+        return self._file("samples", shard, "parquet")
+
+    def images(self, shard: int) -> str:
+        """The pictures of a shard, committed before its samples."""
+        return self._file("images", shard, "tar")
+
+    def scores(self, scores: str, shard: int | None = None) -> str:
+        """What one version of one scorer measured; `scores` is its folder's name."""
+        return self._file(f"scores/{scores}", shard, "parquet")
+
+    def decisions(self, digest: str, shard: int | None = None) -> str:
+        """The verdicts of one set of filters."""
+        return self._file(f"decisions/{digest}", shard, "parquet")
+
+    def augmented(self, digest: str, shard: int | None = None) -> str:
+        """The derived samples of one set of augmentations, committed after their pictures."""
+        return self._file(f"augmented/{digest}", shard, "parquet")
+
+    def augmented_images(self, digest: str, shard: int) -> str:
+        """The pictures of derived samples."""
+        return self._file(f"augmented/{digest}", shard, "tar")
+
+    def _file(self, folder: str, shard: int | None, suffix: str) -> str:
+        place = f"{self.folder}/{folder}"
+        return place if shard is None else f"{place}/{shard_name(shard)}.{suffix}"
+
+
+def job_folder(root: str, job: str) -> str:
+    """Manifests of a job that curates a dataset, one per digest."""
+    return f"{root.rstrip('/')}/jobs/{job}"
+
+
+def mix_folder(root: str, job: str) -> str:
+    """Packs, manifest and exports of a mix, one folder per digest."""
+    return f"{root.rstrip('/')}/mixes/{job}"
+
+
+def runs_folder(root: str) -> str:
+    """Records of the runs."""
+    return f"{root.rstrip('/')}/runs"

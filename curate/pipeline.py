@@ -1,0 +1,121 @@
+"""A job becomes an ordered list of phases: the jobs it draws from, its own, then its export and its record."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from curate import checks, plugins
+from curate.curation import Curation
+from curate.errors import ConfigError
+from curate.io import storage
+from curate.io.warehouse import read_sql
+from curate.job import CurateJob, Export, Job, MixJob
+from curate.layout import Layout, runs_folder
+from curate.mixing import Mixing, job_name
+from curate.plugins import Project, sql_report
+from curate.results import JobResult, Listener, RunResult
+from curate.schema import digest_of
+from curate.session import Session, Where
+from curate.stages.export import Exported, Writing, export
+from curate.views import open_root
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run is asked to do: where its files go, how far, and by which means."""
+
+    root: str
+    project: Project
+    where: Where
+    limit: int | None = None
+
+
+def run(name: str, asked: Run, listener: Listener) -> RunResult:
+    """Run a job, doing only what is not done yet; the record of the run is written last.
+
+    Raises:
+        ConfigError: a mistake in the job, or another plan under the root. Nothing ran.
+        OutsideError: a store or Ray failed; what is committed is safe.
+    """
+    path, job = checks.loaded(name, asked.project)
+    started = time.monotonic()
+    session = Session(asked.where, listener)
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{path.stem}"
+    jobs: list[JobResult] = []
+    try:
+        for each_name, each in _in_order(path, job, asked.project):
+            jobs.append(_one(each_name, each, asked, session, tuple(jobs)))
+            _record_job(asked.root, run_id, jobs[-1])
+            jobs[-1] = _exported(jobs[-1], each.export, asked)
+    finally:
+        session.close()
+    seconds = time.monotonic() - started
+    result = RunResult(
+        run_id, asked.root, tuple(jobs), tuple(session.failed), session.done, session.resumed, seconds
+    )
+    record = {"schema": "curate.run/1", **asdict(result)}
+    storage.write_bytes(f"{runs_folder(asked.root)}/{run_id}/run.json", json.dumps(record, indent=1).encode())
+    return result
+
+
+def _in_order(path: Path, job: Job, project: Project) -> Iterator[tuple[str, Job]]:
+    """Yield the jobs that a mix draws from, each once, and then the job itself."""
+    if isinstance(job, MixJob):
+        for name in dict.fromkeys(job_name(component.from_) for component in job.mix.values()):
+            yield checks.loaded(name, project)[0].stem, checks.loaded(name, project)[1]
+    yield path.stem, job
+
+
+def _one(name: str, job: Job, asked: Run, session: Session, before: tuple[JobResult, ...]) -> JobResult:
+    if isinstance(job, CurateJob):
+        return Curation(name, job, asked.project, Layout(asked.root, job.from_), session).run(asked.limit)
+    return Mixing(name, job, asked.project, asked.root, before).run(session.listener)
+
+
+def _exported(result: JobResult, wanted: Export | None, asked: Run) -> JobResult:
+    if wanted is None:
+        return result
+    folder, exported = write_export(result, wanted, asked)
+    facts = {"folder": folder, "records": exported["records"], "left_out": exported["left_out"]}
+    return replace(result, facts={**result.facts, "export": facts})
+
+
+def write_export(result: JobResult, wanted: Export, asked: Run) -> tuple[str, dict[str, Any]]:
+    """Export what a job made, unless the very same export stands; return its folder and its manifest.
+
+    Raises:
+        ConfigError: the root has moved on since the mix was packed.
+    """
+    identity = digest_of([result.digest, wanted.model_dump()])[:8]
+    folder = f"{asked.root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
+    if not storage.exists(f"{folder}/manifest.json"):
+        _write(result, wanted, asked, folder)
+    return folder, json.loads(storage.read_bytes(f"{folder}/manifest.json"))
+
+
+def _write(result: JobResult, wanted: Export, asked: Run, folder: str) -> None:
+    exporter = plugins.load("exporters", wanted.as_, asked.project)
+    codec = plugins.load("codecs", wanted.codec, asked.project)
+    file = wanted.file or f"{result.job}{exporter.SUFFIX}"
+    query = {"mix": "mixed_rows", "curate": "curated_rows"}[result.kind]
+    key = {"mix": {"digest": result.digest}, "curate": {"job": result.job}}[result.kind]
+    warehouse = open_root(asked.root, asked.project)
+    table = warehouse.table(read_sql(sql_report(query, asked.project)), key)
+    warehouse.close()
+    if result.kind == "mix" and table.num_rows != result.facts["samples"]:
+        raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")
+    rows = (row for batch in table.to_batches(max_chunksize=500) for row in batch.to_pylist())
+    written: Exported = export(asked.root, rows, Writing(exporter, codec, file, wanted.pictures), folder)
+    manifest = {"schema": "curate.export/1", "of": result.digest, **asdict(written), **wanted.model_dump(by_alias=True)}
+    storage.write_bytes(f"{folder}/manifest.json", json.dumps(manifest, indent=1).encode())
+
+
+def _record_job(root: str, run_id: str, result: JobResult) -> None:
+    """Write which files a job's run stands for; the views find the last run of each job by it."""
+    named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
+    row = {"run": run_id, **{name: getattr(result, name) for name in named}}
+    storage.write_bytes(f"{runs_folder(root)}/{run_id}/job-{result.job}.json", json.dumps(row, indent=1).encode())

@@ -1,0 +1,132 @@
+"""The plan of a dataset: its ordered shards, made once, written first, and never mixed with another."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from curate import plugins
+from curate.catalog import Catalog, expand
+from curate.errors import ConfigError
+from curate.io import storage
+from curate.job import Pictures
+from curate.layout import Layout
+from curate.plugins import Project
+from curate.schema import digest_of
+from curate.shards import ShardInput
+
+SCHEMA = "curate.plan/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The shards of a dataset in order; `made_from` is everything that decided them and their content."""
+
+    shards: tuple[ShardInput, ...]
+    made_from: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The identity of the plan."""
+        return digest_of([self.made_from, [asdict(shard) for shard in self.shards]])
+
+
+def make(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures, limit: int | None) -> Plan:
+    """Return the plan of a dataset: the one that stands under the root, or a new one, written first.
+
+    Raises:
+        ConfigError: the standing plan was made from something else (the message names what changed), or there
+            is nothing to plan.
+    """
+    uris = _files(catalog, layout.dataset)
+    made_from: dict[str, Any] = {
+        "source": catalog.source,
+        "files": [[uri, _size(uri)] for uri in uris],
+        "revision": catalog.revision,
+        "shard_rows": catalog.shard_rows,
+        "limit": limit,
+        "pictures": pictures.model_dump(),
+    }
+    if storage.exists(layout.plan):
+        return _standing(layout, made_from)
+    source = plugins.load("sources", catalog.source, project)
+    plan = Plan(tuple(_limited(source.plan(uris, catalog.shard_rows), limit)), made_from)
+    if not plan.shards:
+        raise ConfigError(f"{layout.dataset} has no rows", hint=f"looked in {', '.join(uris)}")
+    body = {"schema": SCHEMA, "digest": plan.digest, "made_from": made_from}
+    shards = [asdict(shard) for shard in plan.shards]
+    storage.write_bytes(layout.plan, json.dumps({**body, "shards": shards}, indent=1).encode())
+    return plan
+
+
+def read(layout: Layout) -> Plan:
+    """Return the standing plan of a dataset.
+
+    Raises:
+        ConfigError: there is none, or it is damaged.
+    """
+    try:
+        found = json.loads(storage.read_bytes(layout.plan))
+        plan = Plan(tuple(ShardInput(**shard) for shard in found["shards"]), found["made_from"])
+    except FileNotFoundError as error:
+        raise ConfigError(f"{layout.dataset} has no plan", file=layout.plan, hint="curate run a job on it") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"the plan is damaged: {error!r}", file=layout.plan) from error
+    if plan.digest != found.get("digest"):
+        raise ConfigError("the plan is damaged: its digest does not fit", file=layout.plan)
+    return plan
+
+
+def _standing(layout: Layout, made_from: dict[str, Any]) -> Plan:
+    plan = read(layout)
+    wanted = json.loads(json.dumps(made_from))
+    changed = [key for key in wanted if wanted[key] != plan.made_from.get(key)]
+    if changed:
+        said = "; ".join(f"{key} was {_brief(plan.made_from.get(key))}, now {_brief(wanted[key])}" for key in changed)
+        raise ConfigError(
+            f"{layout.dataset} was begun with another plan: {said}",
+            file=layout.plan,
+            hint="put the old value back, or give another --root; plans are never mixed",
+        )
+    return plan
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _files(catalog: Catalog, dataset: str) -> Sequence[str]:
+    """Return the files of a dataset, patterns expanded, in order.
+
+    Raises:
+        ConfigError: a pattern or a local path finds nothing.
+    """
+    found: list[str] = []
+    for template in catalog.uri:
+        uri = expand(template, dataset)
+        matches = storage.glob(uri) if any(sign in uri.split("?")[0] for sign in "*[") else [uri]
+        local = storage.local_path(uri)
+        if not matches or (local is not None and len(matches) == 1 and matches[0] == uri and not local.exists()):
+            raise ConfigError(f"nothing at {uri}", file=f"catalogs/{dataset}.yaml", where="uri")
+        found += matches
+    return found
+
+
+def _size(uri: str) -> int | None:
+    """Return a file's size where asking is cheap and means something; signed links change, their tars do not."""
+    return storage.size(uri) if storage.local_path(uri) is not None else None
+
+
+def _limited(shards: Iterator[ShardInput], limit: int | None) -> Iterator[ShardInput]:
+    """Cut a plan after `limit` rows; a shard of unknown length is taken to hold them all."""
+    left = limit
+    for shard in shards:
+        if left is None:
+            yield shard
+            continue
+        if left <= 0:
+            return
+        rows = left if shard.rows is None else min(shard.rows, left)
+        yield shard if rows == shard.rows else replace(shard, rows=rows)
+        left -= rows

@@ -1,0 +1,197 @@
+"""The samples table: one Arrow schema for every source, and the way between rows and samples."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import pyarrow as pa
+
+from curate.sample import ImageRef, Region, Relation, Sample, Transform, Turn
+
+VERSION = 1
+
+BOX = pa.struct([(name, pa.float64()) for name in ("x0", "y0", "x1", "y1")])
+
+IMAGE = pa.struct(
+    [
+        ("member", pa.string()),
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+        ("sha256", pa.string()),
+        ("phash", pa.string()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("source_width", pa.int32()),
+        ("source_height", pa.int32()),
+        ("exif_orientation", pa.int8()),
+    ]
+)
+
+REGION = pa.struct(
+    [
+        ("phrase", pa.string()),
+        ("turn", pa.int32()),
+        ("start", pa.int32()),
+        ("end", pa.int32()),
+        ("boxes", pa.list_(BOX)),
+        ("score", pa.float64()),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+
+RELATION = pa.struct(
+    [
+        ("predicate", pa.string()),
+        ("turn", pa.int32()),
+        ("start", pa.int32()),
+        ("end", pa.int32()),
+        ("subjects", pa.list_(pa.int32())),
+        ("objects", pa.list_(pa.int32())),
+    ]
+)
+
+SAMPLES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("dataset", pa.string()),
+        ("shard", pa.int32()),
+        ("row", pa.int32()),
+        ("source_key", pa.string()),
+        ("parent_id", pa.string()),
+        ("transforms", pa.list_(pa.struct([("name", pa.string()), ("version", pa.int32()), ("params", pa.string())]))),
+        ("affine", pa.list_(pa.float64(), 6)),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("error_detail", pa.string()),
+        ("url", pa.string()),
+        ("attempts", pa.int32()),
+        ("fetched_at", pa.string()),
+        ("images", pa.list_(IMAGE)),
+        ("text", pa.string()),
+        ("conversations", pa.list_(pa.struct([("role", pa.string()), ("value", pa.string())]))),
+        ("regions", pa.list_(REGION)),
+        ("relations", pa.list_(RELATION)),
+        ("source_meta", pa.string()),
+    ]
+)
+
+VERDICTS = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("digest", pa.string()),
+        ("sample_id", pa.string()),
+        ("filter", pa.string()),
+        ("place", pa.int32()),
+        ("reason", pa.string()),
+    ]
+)
+"""One row per sample and filter; `place` is the filter's place in the job, a null reason means kept."""
+
+CHILDREN = SAMPLES.append(pa.field("digest", pa.string())).append(pa.field("recipe", pa.string()))
+"""Derived samples: the samples schema with the augmentation's digest and the recipe's name."""
+
+MIXED = pa.schema(
+    [
+        ("mix", pa.string()),
+        ("digest", pa.string()),
+        ("component", pa.string()),
+        ("job", pa.string()),
+        ("dataset", pa.string()),
+        ("sample_id", pa.string()),
+        ("recipe", pa.string()),
+        ("draw", pa.int32()),
+        ("n_text_tok", pa.int32()),
+        ("n_img_tok", pa.int32()),
+        ("pack", pa.int32()),
+        ("slot", pa.int32()),
+        ("reason", pa.string()),
+    ]
+)
+"""One row per draw of a mix; `pack` and `slot` are null where `reason` says why the draw was left out."""
+
+UNSTABLE = ("attempts", "fetched_at", "error_detail")
+"""Columns that honest re-runs may change, left out of content digests."""
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    row = {field.name: getattr(sample, field.name) for field in fields(sample)}
+    row["transforms"] = [asdict(step) for step in sample.transforms]
+    row["affine"] = None if sample.affine is None else list(sample.affine)
+    row["images"] = [asdict(image) for image in sample.images]
+    row["conversations"] = [asdict(turn) for turn in sample.conversations]
+    row["regions"] = [
+        {**asdict(region), "boxes": [dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)) for box in region.boxes]}
+        for region in sample.regions
+    ]
+    row["relations"] = [asdict(relation) for relation in sample.relations]
+    return row
+
+
+def to_table(samples: Iterable[Sample]) -> pa.Table:
+    """Return the samples as a table of schema SAMPLES; lone surrogates in text become U+FFFD."""
+    rows = [_row(sample) for sample in samples]
+    try:
+        return pa.Table.from_pylist(rows, schema=SAMPLES)
+    except UnicodeEncodeError:
+        return pa.Table.from_pylist([_clean(row) for row in rows], schema=SAMPLES)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return value
+
+
+def from_row(row: Mapping[str, Any]) -> Sample:
+    """Return the sample that one row (as `Table.to_pylist` gives it) describes; unknown columns are ignored."""
+    values = {field.name: row[field.name] for field in fields(Sample)}
+    values["transforms"] = tuple(Transform(**step) for step in row["transforms"] or ())
+    values["affine"] = None if row["affine"] is None else tuple(row["affine"])
+    values["images"] = tuple(ImageRef(**image) for image in row["images"] or ())
+    values["conversations"] = tuple(Turn(**turn) for turn in row["conversations"] or ())
+    values["regions"] = tuple(
+        Region(
+            **{
+                **region,
+                "boxes": tuple((b["x0"], b["y0"], b["x1"], b["y1"]) for b in region["boxes"] or ()),
+                "tags": tuple(region["tags"] or ()),
+            }
+        )
+        for region in row["regions"] or ()
+    )
+    values["relations"] = tuple(
+        Relation(**{**relation, "subjects": tuple(relation["subjects"]), "objects": tuple(relation["objects"])})
+        for relation in row["relations"] or ()
+    )
+    return Sample(**values)
+
+
+def from_table(table: pa.Table) -> Iterator[Sample]:
+    """Yield the samples of a table in order, a batch at a time."""
+    for batch in table.to_batches(max_chunksize=1000):
+        for row in batch.to_pylist():
+            yield from_row(row)
+
+
+def content_digest(table: pa.Table) -> str:
+    """Return a digest of the values of a table, independent of Parquet, compression and chunking."""
+    stable = table.drop_columns([name for name in UNSTABLE if name in table.column_names])
+    digest = hashlib.blake2b(digest_size=16)
+    for batch in stable.to_batches(max_chunksize=1000):
+        for row in batch.to_pylist():
+            digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True, default=str).encode())
+            digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def digest_of(value: object) -> str:
+    """Return a digest of any JSON-like value: the name of what it describes."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""Measurements beside the samples, one file each; the file name is the name."""

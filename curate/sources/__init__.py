@@ -1,0 +1,1 @@
+"""Readers of native formats, one file each; the file name is the name."""

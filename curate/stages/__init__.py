@@ -1,0 +1,1 @@
+"""One verb on one shard; no executor here."""

@@ -1,0 +1,104 @@
+"""The relations of a root: every committed file in place, and the views of sql/views over them."""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from curate import plugins, schema
+from curate.errors import ConfigError
+from curate.io import storage
+from curate.io.warehouse import Warehouse, read_sql
+from curate.layout import runs_folder
+from curate.plugins import Project
+
+RUNS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("job", pa.string()),
+        ("kind", pa.string()),
+        ("dataset", pa.string()),
+        ("digest", pa.string()),
+        ("decisions", pa.string()),
+        ("augmented", pa.string()),
+        ("complete", pa.bool_()),
+        ("latest", pa.bool_()),
+    ]
+)
+"""One row per run of a job; `decisions` and `augmented` are the digests of its files, `latest` its last run."""
+
+_SCORES = re.compile(r"/scores/(?P<folder>(?P<name>\w+?)-v(?P<version>\d+)(?:-[0-9a-f]{8})?)/[^/]+\.parquet$")
+
+
+def open_root(root: str, project: Project) -> Warehouse:
+    """Return a warehouse with the relations `all_samples`, `verdicts`, `children`, `mixed`, `runs`, one per
+    scorer, and every view of the project.
+
+    Raises:
+        ConfigError: the root holds no dataset, or a view of the project is wrong.
+    """
+    base = root.rstrip("/")
+    if not storage.glob(f"{base}/*/plan.json"):
+        raise ConfigError(f"nothing curated under {root}", hint="curate run JOB --root URL, or curate demo")
+    warehouse = Warehouse()
+    warehouse.add("all_samples", storage.glob(f"{base}/*/samples/*.parquet"), schema.SAMPLES)
+    warehouse.add("verdicts", storage.glob(f"{base}/*/decisions/*/*.parquet"), schema.VERDICTS)
+    warehouse.add("children", storage.glob(f"{base}/*/augmented/*/*.parquet"), schema.CHILDREN)
+    warehouse.add("mixed", storage.glob(f"{base}/mixes/*/*/packs.parquet"), schema.MIXED)
+    warehouse.add("runs", runs_table(base), RUNS)
+    for name, files in score_files(storage.glob(f"{base}/*/scores/*/*.parquet")).items():
+        warehouse.add(name, files, pa.schema([]))
+    for name, path in _in_order(plugins.files(project, "sql/views", ".sql")):
+        warehouse.view(name, path)
+    return warehouse
+
+
+def score_files(uris: Iterable[str]) -> dict[str, list[str]]:
+    """Return scorer → its files, of its newest version alone."""
+    newest: dict[str, int] = {}
+    found: list[tuple[str, int, str]] = []
+    for uri in uris:
+        match = _SCORES.search(uri)
+        if match:
+            version = int(match["version"])
+            newest[match["name"]] = max(version, newest.get(match["name"], 0))
+            found.append((match["name"], version, uri))
+    files: dict[str, list[str]] = {}
+    for name, version, uri in found:
+        if version == newest[name]:
+            files.setdefault(name, []).append(uri)
+    return files
+
+
+def runs_table(root: str) -> pa.Table:
+    """Return the relation `runs`: what each recorded run says of itself, in order of time."""
+    rows: list[dict[str, Any]] = []
+    for uri in storage.glob(f"{runs_folder(root)}/*/job-*.json"):
+        try:
+            row = json.loads(storage.read_bytes(uri))
+            rows.append({**{name: row[name] for name in RUNS.names[:-1]}, "latest": False})
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"a run's record is damaged: {error!r}", file=uri, hint="remove the file") from error
+    last = {row["job"]: row for row in rows}
+    for row in last.values():
+        row["latest"] = True
+    return pa.Table.from_pylist(rows, schema=RUNS)
+
+
+def _in_order(files: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, SQL) so that a view stands behind every view that it reads."""
+    texts = {name: read_sql(path) for name, path in files.items()}
+    reads = {
+        name: {other for other in texts if other != name and re.search(rf"\b{other}\b", text)}
+        for name, text in texts.items()
+    }
+    ordered: list[str] = []
+    while len(ordered) < len(texts):
+        ready = [name for name in texts if name not in ordered and reads[name] <= set(ordered)]
+        if not ready:
+            circle = ", ".join(sorted(set(texts) - set(ordered)))
+            raise ConfigError(f"views that read each other in a circle: {circle}")
+        ordered += ready
+    return [(name, texts[name]) for name in ordered]

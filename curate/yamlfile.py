@@ -1,0 +1,119 @@
+"""YAML files read strictly: every mistake is named with its line, its path and the nearest valid key."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from curate.errors import ConfigError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+Step = str | int
+
+
+def read_model(path: Path, model: type[Model]) -> Model:
+    """Read one YAML file as `model`.
+
+    Raises:
+        ConfigError: the first mistake in the file.
+    """
+    found, mistakes = read_all(path, model)
+    if found is None:
+        raise mistakes[0]
+    return found
+
+
+def read_all(path: Path, model: type[Model]) -> tuple[Model | None, list[ConfigError]]:
+    """Read one YAML file as `model`, and return it, or None with every mistake in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
+        doubled = _doubled(yaml.compose(text, Loader=yaml.SafeLoader), ())
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        return None, [ConfigError(f"not YAML: {' '.join(str(error).split())}", file=str(path))]
+    except OSError as error:
+        return None, [ConfigError(f"cannot be read: {error.strerror}", file=str(path))]
+    if not isinstance(data, dict):
+        return None, [ConfigError("must be a mapping of keys to values", file=str(path))]
+    mistakes = [mistake(path, steps, f'key "{steps[-1]}" is given twice') for steps in doubled]
+    try:
+        found = model.model_validate(data)
+    except ValidationError as error:
+        mistakes += [_translate(path, model, dict(item)) for item in error.errors()]
+        return None, mistakes
+    return (None, mistakes) if mistakes else (found, [])
+
+
+def mistake(path: Path, steps: tuple[Step, ...], what: str, hint: str = "") -> ConfigError:
+    """Return a ConfigError that points at the line and the path of one key in a YAML file."""
+    line = _line(path, steps)
+    return ConfigError(what, file=f"{path}:{line}" if line else str(path), where=dotted(steps), hint=hint)
+
+
+def dotted(steps: tuple[Step, ...]) -> str:
+    """Write a path of keys and indices: ("score", 1, "min_clip") → `score[1].min_clip`."""
+    out = ""
+    for step in steps:
+        out += f"[{step}]" if isinstance(step, int) else f".{step}" if out else step
+    return out
+
+
+def _translate(path: Path, model: type[BaseModel], item: dict[str, Any]) -> ConfigError:
+    steps = tuple(step for step in item["loc"] if not (isinstance(step, str) and "-" in step))
+    if item["type"] == "extra_forbidden":
+        keys = _keys_at(model, steps[:-1])
+        return mistake(path, steps, f'unknown key "{steps[-1]}"', nearest(str(steps[-1]), keys))
+    if item["type"] == "missing":
+        return mistake(path, steps[:-1], f'the key "{steps[-1]}" is missing')
+    got = item.get("input")
+    return mistake(path, steps, f"{item['msg'].removeprefix('Value error, ')} (got {got!r:.60})")
+
+
+def _keys_at(model: type[BaseModel], steps: tuple[Step, ...]) -> list[str]:
+    here: Any = model
+    for step in steps:
+        field = getattr(here, "model_fields", {}).get(step) or next(
+            (f for f in getattr(here, "model_fields", {}).values() if f.alias == step), None
+        )
+        here = field.annotation if field else _item(here)
+        here = _item(here)
+    return [field.alias or name for name, field in getattr(here, "model_fields", {}).items()]
+
+
+def _item(annotation: Any) -> Any:
+    """The model inside `X | None`, `dict[str, X]`, `list[X]`; the annotation itself when it is a model."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    inner = [arg for arg in getattr(annotation, "__args__", ()) if hasattr(arg, "model_fields")]
+    return inner[-1] if inner else annotation
+
+
+def _line(path: Path, steps: tuple[Step, ...]) -> int | None:
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError):
+        return None
+    line = 1
+    for step in steps:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == str(step)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _doubled(node: yaml.Node | None, here: tuple[Step, ...]) -> list[tuple[Step, ...]]:
+    if isinstance(node, yaml.SequenceNode):
+        return [found for i, item in enumerate(node.value) for found in _doubled(item, (*here, i))]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+    twice = [(*here, key) for key in sorted({key for key in keys if keys.count(key) > 1})]
+    return twice + [found for key, value in node.value for found in _doubled(value, (*here, str(key.value)))]

@@ -1,0 +1,8 @@
+-- What became of every source row in the last run of each job: kept, dropped or failed, and why.
+select
+    r.job, s.sample_id, s.dataset, s.shard, s.row, s.source_key, s.url, s.status, s.error,
+    d.reason, d.filter, s.status = 'ok' and coalesce(d.kept, false) as kept
+from runs r
+join all_samples s on s.dataset = r.dataset
+left join decisions d on d.dataset = s.dataset and d.digest = r.decisions and d.sample_id = s.sample_id
+where r.latest and r.kind = 'curate'
