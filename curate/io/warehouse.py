@@ -11,9 +11,6 @@ import pyarrow as pa
 from curate.errors import ConfigError
 from curate.io import storage
 
-Relation = pa.Table | Sequence[str]
-"""A table in memory, or the Parquet files that make one up."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -30,8 +27,8 @@ class Warehouse:
         self._connection = duckdb.connect(":memory:", config={} if threads is None else {"threads": threads})
         self._remote: set[str] = set()
 
-    def add(self, name: str, relation: Relation, schema: pa.Schema) -> None:
-        """Make `name` a relation over files (or a table); without files it is empty and has `schema`."""
+    def add(self, name: str, relation: pa.Table | Sequence[str], schema: pa.Schema) -> None:
+        """Make `name` a relation over Parquet files or a table; without files it is empty and has `schema`."""
         if isinstance(relation, pa.Table):
             self._connection.register(name, relation)
         elif relation:
@@ -73,6 +70,12 @@ class Warehouse:
             return Answer(tuple(item[0] for item in cursor.description or ()), tuple(cursor.fetchall()))
         except duckdb.Error as error:
             raise ConfigError(_first_line(error)) from error
+
+    def rows_where(self, relation: str, column: str, value: str) -> list[dict[str, Any]]:
+        """Return the rows of a relation whose column equals a value, as dictionaries."""
+        wanted = duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value)
+        found = self._connection.table(relation).filter(wanted)
+        return list(found.to_arrow_table().to_pylist())
 
     def close(self) -> None:
         """Let go of DuckDB's memory."""

@@ -1,0 +1,120 @@
+"""Fixtures that several test folders share: the real data, a web server, a project folder of the user's own."""
+
+import functools
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curate.io import images
+from curate.pipeline import Run, run
+from curate.plugins import Project
+from curate.results import RunResult
+from curate.session import Where
+from curate.shards import ShardReport
+
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real pictures and annotations."""
+    if not SHARED.is_dir():
+        pytest.skip("no real data on this machine")
+    return SHARED
+
+
+class Quiet:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.phases: list[tuple[str, str, int, int]] = []
+        self.reports: list[ShardReport] = []
+
+    def phase(self, name: str, dataset: str, shards: int, done: int, rows: int | None) -> None:
+        self.phases.append((name, dataset, shards, done))
+
+    def shard(self, report: ShardReport) -> None:
+        self.reports.append(report)
+
+
+@dataclass
+class Workshop:
+    """A project folder of the user's own, a root, and a web server that serves `web`."""
+
+    folder: Path
+    root: Path
+    web: Path
+    url: str
+
+    @property
+    def project(self) -> Project:
+        return Project(str(self.folder))
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def pictures(self, count: int, size_wh: tuple[int, int] = (64, 48)) -> list[str]:
+        """Serve `count` distinct JPEGs, and return their URLs."""
+        width, height = size_wh
+        urls = []
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+            pixels = np.repeat(np.repeat(pixels, 8, 0), 8, 1)
+            (self.web / f"{number}.jpg").write_bytes(images.encode_jpeg(pixels))
+            urls.append(f"{self.url}/{number}.jpg")
+        return urls
+
+    def captions(self, name: str = "tiny", count: int = 12, shard_rows: int = 4, extra: str = "") -> None:
+        """Lay out a dataset of captions in the form of CC12M, with its catalog."""
+        urls = self.pictures(count)
+        lines = "".join(f"{url}\ta small red dog number {n} on the left\n" for n, url in enumerate(urls))
+        self.write(f"{name}.tsv", lines + extra)
+        self.write(
+            f"catalogs/{name}.yaml",
+            f"source: cc12m\nuri: {self.folder}/{name}.tsv\nlicence: CC0\nshard_rows: {shard_rows}\n"
+            "fetch: {timeout_s: 5, allow_hosts: [127.0.0.1]}\n",
+        )
+
+    def run(self, job: str, limit: int | None = None, where: Where | None = None) -> RunResult:
+        asked = Run(str(self.root), self.project, where or Where("inline"), limit)
+        return run(job, asked, Quiet())
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """Serve a folder over loopback HTTP, and return its URL."""
+
+    def start(folder: Path) -> str:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        request.addfinalizer(server.server_close)
+        request.addfinalizer(server.shutdown)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    return start
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, serve: Callable[[Path], str]) -> Iterator[Workshop]:
+    web = tmp_path / "web"
+    web.mkdir()
+    yield Workshop(tmp_path / "project", tmp_path / "root", web, serve(web))
+
+
+@pytest.fixture
+def listener() -> Quiet:
+    return Quiet()
