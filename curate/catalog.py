@@ -4,21 +4,15 @@ import os
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from curate.errors import ConfigError
 from curate.plugins import Project, find
-from curate.yamlfile import read_model
+from curate.yamlfile import Strict, read_model
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-RESERVED = frozenset({"jobs", "mixes", "runs", "exports"})
+RESERVED = frozenset({"jobs", "mixes", "runs", "exports", "world"})
 """Folder names of a root that no dataset may take."""
-
-
-class Strict(BaseModel):
-    """A closed set of keys: an unknown one is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Fetch(Strict):

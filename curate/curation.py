@@ -64,7 +64,15 @@ class Curation:
             *self._augment_books(children),
         )
         result = JobResult(
-            self.name, "curate", self.layout.dataset, "", digest, augmented, complete, books, {"plan": plan.digest}
+            self.name,
+            "curate",
+            self.layout.dataset,
+            "",
+            digest,
+            augmented,
+            complete,
+            books,
+            {"plan": plan.digest},
         )
         return self._job_manifest(result, corpus)
 

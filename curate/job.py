@@ -5,10 +5,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, field_validator
 
-from curate.catalog import Strict
 from curate.errors import ConfigError
 from curate.plugins import Project, find
-from curate.yamlfile import read_all
+from curate.yamlfile import Strict, read_all
 
 Value = bool | int | float | str
 
@@ -26,7 +25,7 @@ class Scoring(Strict):
     """One scorer by name, with the options that its file declares."""
 
     name: str
-    options: dict[str, Value] = {}
+    options: dict[str, Value] = Field(default_factory=dict)
 
 
 class Export(Strict):
@@ -46,7 +45,7 @@ class CurateJob(Strict):
     from_: Annotated[str, Field(alias="from")]
     ingest: Pictures = Pictures()
     score: Annotated[tuple[Scoring, ...], Field(strict=False)] = ()
-    keep: dict[str, dict[str, Value]] = {}
+    keep: dict[str, dict[str, Value]] = Field(default_factory=dict)
     augment: Annotated[tuple[tuple[str, ...], ...], Field(strict=False)] = ()
     export: Export | None = None
     seed: int = 0
@@ -63,7 +62,9 @@ class CurateJob(Strict):
         """Accept `hflip` (one step) and `[square_pad, hflip]` (a chain that makes one child)."""
         if not isinstance(value, list):
             return value
-        return tuple((item,) if isinstance(item, str) else tuple(item) if isinstance(item, list) else item for item in value)
+        return tuple(
+            (item,) if isinstance(item, str) else tuple(item) if isinstance(item, list) else item for item in value
+        )
 
     @field_validator("keep", mode="before")
     @classmethod

@@ -38,7 +38,7 @@ def draws(ids: Sequence[str], count: int, seed: int) -> list[Draw]:
     out: list[Draw] = []
     time = 0
     while len(out) < count and ids:
-        keyed = sorted(range(len(ids)), key=lambda index: _key(seed, time, ids[index]))  # noqa: B023
+        keyed = sorted(range(len(ids)), key=lambda index: _key(seed, time, ids[index]))
         out.extend(Draw(index, time) for index in keyed[: count - len(out)])
         time += 1
     return out

@@ -10,18 +10,18 @@ from typing import Any
 
 from curate import checks, plugins
 from curate.curation import Curation
-from curate.errors import ConfigError
+from curate.errors import ConfigError, nearest
 from curate.io import storage
 from curate.io.warehouse import read_sql
 from curate.job import CurateJob, Export, Job, MixJob
-from curate.layout import Layout, runs_folder
+from curate.layout import Layout, job_folder, mix_folder, runs_folder
 from curate.mixing import Mixing, job_name
 from curate.plugins import Project, sql_report
 from curate.results import JobResult, Listener, RunResult
 from curate.schema import digest_of
 from curate.session import Session, Where
 from curate.stages.export import Exported, Writing, export
-from curate.views import open_root
+from curate.views import open_root, runs_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,7 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
     finally:
         session.close()
     seconds = time.monotonic() - started
-    result = RunResult(
-        run_id, asked.root, tuple(jobs), tuple(session.failed), session.done, session.resumed, seconds
-    )
+    result = RunResult(run_id, asked.root, tuple(jobs), tuple(session.failed), session.done, session.resumed, seconds)
     record = {"schema": "curate.run/1", **asdict(result)}
     storage.write_bytes(f"{runs_folder(asked.root)}/{run_id}/run.json", json.dumps(record, indent=1).encode())
     return result
@@ -97,6 +95,23 @@ def write_export(result: JobResult, wanted: Export, asked: Run) -> tuple[str, di
     return folder, json.loads(storage.read_bytes(f"{folder}/manifest.json"))
 
 
+def export_last(name: str, wanted: Export, asked: Run) -> tuple[str, dict[str, Any]]:
+    """Export what the last run of a job made under the root; return the export's folder and manifest.
+
+    Raises:
+        ConfigError: the job never ran there, or a plug-in is unknown.
+    """
+    rows = {row["job"]: row for row in runs_table(asked.root).to_pylist() if row["latest"]}
+    stem = Path(name).stem
+    if stem not in rows:
+        raise ConfigError(f'"{stem}" has no run under {asked.root}', hint=nearest(stem, rows))
+    row = rows[stem]
+    folder = {"mix": mix_folder, "curate": job_folder}[row["kind"]](asked.root, stem)
+    facts = json.loads(storage.read_bytes(f"{folder}/{row['digest']}/manifest.json"))["facts"]
+    named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
+    return write_export(JobResult(**{key: row[key] for key in named}, facts=facts), wanted, asked)
+
+
 def _write(result: JobResult, wanted: Export, asked: Run, folder: str) -> None:
     exporter = plugins.load("exporters", wanted.as_, asked.project)
     codec = plugins.load("codecs", wanted.codec, asked.project)
@@ -110,7 +125,12 @@ def _write(result: JobResult, wanted: Export, asked: Run, folder: str) -> None:
         raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")
     rows = (row for batch in table.to_batches(max_chunksize=500) for row in batch.to_pylist())
     written: Exported = export(asked.root, rows, Writing(exporter, codec, file, wanted.pictures), folder)
-    manifest = {"schema": "curate.export/1", "of": result.digest, **asdict(written), **wanted.model_dump(by_alias=True)}
+    manifest = {
+        "schema": "curate.export/1",
+        "of": result.digest,
+        **asdict(written),
+        **wanted.model_dump(by_alias=True),
+    }
     storage.write_bytes(f"{folder}/manifest.json", json.dumps(manifest, indent=1).encode())
 
 

@@ -39,9 +39,11 @@ def make(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures,
             is nothing to plan.
     """
     uris = _files(catalog, layout.dataset)
+    source = plugins.load("sources", catalog.source, project)
+    renewed: tuple[str, ...] = getattr(source, "RENEWED", ())
     made_from: dict[str, Any] = {
         "source": catalog.source,
-        "files": [[uri, _size(uri)] for uri in uris],
+        "files": [[uri, _size(uri, renewed)] for uri in uris],
         "revision": catalog.revision,
         "shard_rows": catalog.shard_rows,
         "limit": limit,
@@ -49,7 +51,6 @@ def make(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures,
     }
     if storage.exists(layout.plan):
         return _standing(layout, made_from)
-    source = plugins.load("sources", catalog.source, project)
     plan = Plan(tuple(_limited(source.plan(uris, catalog.shard_rows), limit)), made_from)
     if not plan.shards:
         raise ConfigError(f"{layout.dataset} has no rows", hint=f"looked in {', '.join(uris)}")
@@ -113,9 +114,9 @@ def _files(catalog: Catalog, dataset: str) -> Sequence[str]:
     return found
 
 
-def _size(uri: str) -> int | None:
-    """Return a file's size where asking is cheap and means something; signed links change, their tars do not."""
-    return storage.size(uri) if storage.local_path(uri) is not None else None
+def _size(uri: str, renewed: tuple[str, ...]) -> int | None:
+    """Return a file's size where asking is cheap; None for lists of links, which are renewed while the data stay."""
+    return storage.size(uri) if storage.local_path(uri) is not None and not uri.endswith(renewed) else None
 
 
 def _limited(shards: Iterator[ShardInput], limit: int | None) -> Iterator[ShardInput]:

@@ -7,7 +7,6 @@ its neighbours.
 
 import importlib
 import importlib.util
-import os
 import re
 import sys
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ def load(kind: str, name: str, project: Project, where: str = "") -> ModuleType:
 def _import_file(path: Path, kind: str) -> ModuleType:
     module_name = f"curate_project.{kind}.{path.stem}"
     known = sys.modules.get(module_name)
-    if known is not None and known.__file__ is not None and os.path.samefile(known.__file__, path):
+    if known is not None and known.__file__ is not None and path.samefile(known.__file__):
         return known
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:

@@ -61,7 +61,10 @@ SAMPLES = pa.schema(
         ("row", pa.int32()),
         ("source_key", pa.string()),
         ("parent_id", pa.string()),
-        ("transforms", pa.list_(pa.struct([("name", pa.string()), ("version", pa.int32()), ("params", pa.string())]))),
+        (
+            "transforms",
+            pa.list_(pa.struct([("name", pa.string()), ("version", pa.int32()), ("params", pa.string())])),
+        ),
         ("affine", pa.list_(pa.float64(), 6)),
         ("status", pa.string()),
         ("error", pa.string()),
@@ -123,7 +126,10 @@ def _row(sample: Sample) -> dict[str, Any]:
     row["images"] = [asdict(image) for image in sample.images]
     row["conversations"] = [asdict(turn) for turn in sample.conversations]
     row["regions"] = [
-        {**asdict(region), "boxes": [dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)) for box in region.boxes]}
+        {
+            **asdict(region),
+            "boxes": [dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)) for box in region.boxes],
+        }
         for region in sample.regions
     ]
     row["relations"] = [asdict(relation) for relation in sample.relations]

@@ -4,12 +4,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curate.errors import ConfigError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 Step = str | int
+
+
+class Strict(BaseModel):
+    """A closed set of keys: an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def read_model(path: Path, model: type[Model]) -> Model:

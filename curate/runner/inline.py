@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from curate.shards import Phase, ShardReport
 from curate.runner.guarded import failure
+from curate.shards import Phase, ShardReport
 
 
 class Inline:

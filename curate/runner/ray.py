@@ -33,9 +33,6 @@ from curate.shards import Phase, ShardReport, ShardTask
 ATTEMPTS = 3
 """How often a shard may take its worker down before it is given up."""
 
-BELT = 10
-"""Ray's own limit on retries, above the ledger's."""
-
 STORE_BYTES = 512 * 2**20
 """The embedded object store: names and reports, and prepared payloads only where there are GPUs."""
 
@@ -142,7 +139,9 @@ class RayRunner:
                     yield report
         except ray.exceptions.RayError as error:
             said = str(error).strip().splitlines()
-            raise OutsideError(f"Ray stopped with {len(missing)} shards to do: {said[-1] if said else error!r}") from error
+            raise OutsideError(
+                f"Ray stopped with {len(missing)} shards to do: {said[-1] if said else error!r}"
+            ) from error
         for task in missing.values():
             yield failure(task, OutsideError("Ray lost the shard without saying why"))
 
@@ -154,23 +153,26 @@ class RayRunner:
 
 
 def _stream(phase: Phase) -> Any:
-    resources = ray.cluster_resources()
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = phase.needs.gpus if phase.prepare and resources.get("GPU", 0) > 0 else 0.0
     if phase.needs.cpus > resources.get("CPU", 0):
-        raise ConfigError(f"phase {phase.name} needs {phase.needs.cpus:g} CPUs, the cluster has {resources.get('CPU', 0):g}")
+        raise ConfigError(
+            f"phase {phase.name} needs {phase.needs.cpus:g} CPUs, the cluster has {resources.get('CPU', 0):g}"
+        )
     rows = [{"task": pickle.dumps(task)} for task in phase.tasks]
-    given = {"packed": pickle.dumps(phase), "ledger": ray.remote(num_cpus=0, max_restarts=-1)(Ledger).remote()}
-    data = ray.data.from_items(rows, override_num_blocks=len(rows))
-    common = {"batch_size": 1, "batch_format": "pyarrow"}
+    given = {
+        "packed": pickle.dumps(phase),
+        "ledger": ray.remote(num_cpus=0, max_restarts=-1)(Ledger).remote(),
+    }
+    data: Any = ray.data.from_items(rows, override_num_blocks=len(rows))
+    common = {"batch_size": 1, "batch_format": "pyarrow", "num_cpus": phase.needs.cpus}
     if not gpus:
-        return data.map_batches(run_shard, fn_kwargs=given, num_cpus=phase.needs.cpus, max_retries=BELT, **common)
-    # Unequal CPU requests keep Ray from fusing the halves into the GPU actor.
-    prepared = data.map_batches(prepare_shard, fn_kwargs=given, num_cpus=phase.needs.cpus, max_retries=BELT, **common)
+        return data.map_batches(run_shard, fn_kwargs=given, **common)
+    prepared = data.map_batches(prepare_shard, fn_kwargs=given, **common)
     pool = ActorPoolStrategy(min_size=1, max_size=max(1, int(resources["GPU"] / gpus)))
-    limits = {"max_restarts": 2 * BELT, "max_task_retries": BELT}
-    return prepared.map_batches(
-        Worker, fn_constructor_kwargs=given, compute=pool, num_gpus=gpus, num_cpus=phase.needs.cpus / 2, **limits, **common
-    )
+    # Another CPU request keeps Ray from fusing the halves into the GPU actor.
+    common |= {"num_gpus": gpus, "num_cpus": phase.needs.cpus / 2}
+    return prepared.map_batches(Worker, fn_constructor_kwargs=given, compute=pool, **common)
 
 
 def open_runner(address: str | None = None, cpus: int | None = None) -> RayRunner:
@@ -180,7 +182,7 @@ def open_runner(address: str | None = None, cpus: int | None = None) -> RayRunne
         OutsideError: there is no such cluster, or Ray does not start.
     """
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     temporary = None
     try:
         if ray.is_initialized():
@@ -203,6 +205,7 @@ def _embed(temporary: str, cpus: int | None) -> None:
         num_cpus=cpus,
         include_dashboard=False,
         log_to_driver=False,
+        logging_level=logging.ERROR,
         object_store_memory=STORE_BYTES,
         _temp_dir=temporary,
         _system_config={"idle_worker_killing_time_threshold_ms": 600_000},

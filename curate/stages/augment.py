@@ -53,9 +53,7 @@ def recipe_name(recipe: tuple[str, ...]) -> str:
 
 def build(config: Augment) -> Callable[[ShardTask, Any], ShardReport]:
     """Load the augmenters, and return the function that augments one shard."""
-    steps = {
-        name: plugins.load("augmenters", name, config.project) for recipe in config.recipes for name in recipe
-    }
+    steps = {name: plugins.load("augmenters", name, config.project) for recipe in config.recipes for name in recipe}
     return partial(_augment, config, steps)
 
 

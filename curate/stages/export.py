@@ -50,9 +50,7 @@ def export(root: str, rows: Iterable[dict[str, Any]], writing: Writing, folder: 
     return Exported(folder, files, written, dict(sorted(left_out.items())))
 
 
-def _records(
-    root: str, rows: Iterable[dict[str, Any]], writing: Writing, left_out: Counter[str]
-) -> Iterator[Record]:
+def _records(root: str, rows: Iterable[dict[str, Any]], writing: Writing, left_out: Counter[str]) -> Iterator[Record]:
     for row in rows:
         sample = from_row(row)
         turns = dialogue.turns_of(sample, writing.codec.encode)

@@ -170,9 +170,7 @@ def _upright(source: SourceRow, picture: Spooled) -> tuple[Region, ...]:
         return source.regions
     if not _same_shape(declared, picture.source_wh):
         raise SampleError("aspect_changed", f"annotated {declared}, fetched {picture.source_wh}")
-    return tuple(
-        replace(region, boxes=_turned(region, picture.exif_orientation)) for region in source.regions
-    )
+    return tuple(replace(region, boxes=_turned(region, picture.exif_orientation)) for region in source.regions)
 
 
 def _turned(region: Region, orientation: int) -> tuple[tuple[float, float, float, float], ...]:

@@ -44,7 +44,11 @@ def tokenizer(name: str) -> Lengths:
     Raises:
         ConfigError: there is no such file, or it does not load.
     """
-    return models.tokenize_lengths if name == "clip" else texts.tokenizer(name)
+    return _clip if name == "clip" else texts.tokenizer(name)
+
+
+def _clip(lines: Sequence[str]) -> list[int]:
+    return [int(length) for length in models.tokenize_lengths(list(lines))]
 
 
 def measured(candidates: pa.Table, codec: ModuleType, recipe: Recipe, count: Lengths) -> pa.Table:

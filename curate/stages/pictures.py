@@ -1,7 +1,7 @@
 """The pictures of one shard, opened by row: ranged reads of its tar, in place."""
 
-import io
 from types import TracebackType
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ class Pictures:
 
     def __init__(self, tar_uri: str, table: pa.Table) -> None:
         self._images = table.column("images").to_pylist()
-        self._tar: io.IOBase | None = storage.open_read(tar_uri) if any(self._images) else None
+        self._tar: BinaryIO | None = storage.open_read(tar_uri) if any(self._images) else None
 
     def __enter__(self) -> "Pictures":
         return self
@@ -35,7 +35,7 @@ class Pictures:
             return b""
         first = self._images[row][0]
         self._tar.seek(first["offset"])
-        return bytes(self._tar.read(first["size"]))
+        return self._tar.read(first["size"])
 
     def __call__(self, row: int) -> Pixels:
         return images.decode(self.data(row))

@@ -1,0 +1,304 @@
+"""The verbs: parse, call one function, print."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from curate.console import Console
+    from curate.plugins import Project
+
+DONE, FINDINGS, CONFIG, OUTSIDE, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: done; a gate failed; nothing ran; something outside failed, safe to repeat; Ctrl-C, resumable."""
+
+app = typer.Typer(
+    name="curate",
+    help="Curate training data for vision-language models that can point.\n\n"
+    "Start with:  curate demo   then   curate check jobs/cc12m.yaml   and   curate run jobs/cc12m.yaml --limit 1000",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Job = Annotated[str, typer.Argument(help="A file (jobs/grit.yaml) or a name of the project (grit).")]
+Root = Annotated[str, typer.Option(envvar="CURATE_ROOT", help="Where results lie: a folder, or s3://bucket/prefix.")]
+Folder = Annotated[str, typer.Option("--project", help="Your folder of jobs/ catalogs/ sql/ plugins/.")]
+Runner = Annotated[str, typer.Option(envvar="CURATE_RUNNER", help="ray, or inline (one process, for debugging).")]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster; without it one starts in this process.")]
+Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs of the embedded Ray; all of them by default.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and errors alone.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line per shard; tracebacks.")]
+ROOT = "curated"
+
+
+@contextmanager
+def _console(json: bool = False, quiet: bool = False, verbose: bool = False) -> "Iterator[Console]":
+    """Give the console, and turn what goes wrong into a message and an exit code."""
+    from curate.console import Console
+    from curate.errors import ConfigError, CurateError
+
+    console = Console(json=json, quiet=quiet, verbose=verbose)
+    try:
+        yield console
+    except CurateError as error:
+        console.finish()
+        console.error(error)
+        if verbose:
+            raise
+        raise typer.Exit(CONFIG if isinstance(error, ConfigError) else OUTSIDE) from None
+    except KeyboardInterrupt:
+        console.finish()
+        console.say("interrupted; committed shards are safe, the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        console.finish()
+        console.error(f"{type(error).__name__}: {error}")
+        raise typer.Exit(OUTSIDE) from None
+
+
+def _project(folder: str) -> "Project":
+    from curate.plugins import Project
+
+    return Project(os.path.abspath(folder))  # noqa: PTH100  (workers run elsewhere)
+
+
+def _place(root: str) -> str:
+    return root if "://" in root else os.path.abspath(root)  # noqa: PTH100  (workers run elsewhere)
+
+
+def _aside(console: "Console") -> None:
+    """Keep standard output for the result: Ray writes its warnings there."""
+    console.out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+
+@app.command()
+def run(
+    job: Job,
+    root: Root = ROOT,
+    project: Folder = ".",
+    runner: Runner = "ray",
+    address: Address = None,
+    cpus: Cpus = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first rows of each dataset.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan; change nothing.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run a job; do only what is not done yet.
+
+    Examples:  curate run jobs/cc12m.yaml --limit 10000
+               curate run jobs/grit.yaml --root s3://lab/curated --address ray://head:10001
+    """
+    if dry_run:
+        check(job, project=project, json=json)
+        return
+    with _console(json, quiet, verbose) as console:
+        from curate import console as shown
+        from curate import pipeline
+        from curate.session import Where
+
+        _refuse(job, project, console)
+        _aside(console)
+        asked = pipeline.Run(_place(root), _project(project), Where(runner, address, cpus), limit)
+        result = pipeline.run(job, asked, console)
+        console.finish()
+        console.result({"schema": "curate.run/1", **asdict(result)}, shown.funnel(result))
+        raise typer.Exit(DONE if result.ok() else FINDINGS)
+
+
+def _refuse(job: str, project: str, console: "Console") -> None:
+    """End here when the job has mistakes, all of them named."""
+    from curate import checks
+
+    mistakes = checks.check(job, _project(project))
+    for mistake in mistakes:
+        console.error(mistake)
+    if mistakes:
+        console.say(f"{len(mistakes)} mistake(s). Nothing was run.")
+        raise typer.Exit(CONFIG)
+
+
+@app.command()
+def check(job: Job, project: Folder = ".", json: Json = False) -> None:
+    """Name every mistake in a job, in what it names and in the jobs it draws from; nothing is run.
+
+    Examples:  curate check jobs/grit.yaml
+    """
+    with _console(json) as console:
+        from curate import checks
+
+        mistakes = checks.check(job, _project(project))
+        found = [{"error": each.what, "file": each.file, "where": each.where, "help": each.hint} for each in mistakes]
+        lines = [f"error {each}" for each in mistakes]
+        lines.append(f"{len(mistakes)} mistake(s). Nothing was run." if mistakes else f"{job}: no mistakes")
+        console.result({"schema": "curate.check/1", "job": job, "mistakes": found}, "\n".join(lines))
+        raise typer.Exit(CONFIG if mistakes else DONE)
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[
+        str, typer.Argument(help="datasets, sources, scorers, filters, augmenters, codecs, exporters, jobs")
+    ],
+    project: Folder = ".",
+    json: Json = False,
+) -> None:
+    """List what there is of a kind, with what each is.
+
+    Examples:  curate list scorers
+               curate list jobs --project my-project
+    """
+    with _console(json) as console:
+        from curate import listing
+        from curate.console import table
+
+        rows = listing.described(kind, _project(project))
+        body = [{"name": name, "what": what} for name, what in rows]
+        console.result(
+            {"schema": "curate.list/1", "kind": kind, "names": body},
+            table(("name", "what it is"), list(rows)),
+        )
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Option("--command", "-c", help="One query; without it, a prompt.")] = None,
+    root: Root = ROOT,
+    project: Folder = ".",
+    json: Json = False,
+) -> None:
+    """Ask DuckDB about a root; the views are ready: samples, boxes, decisions, curated, outcomes, failures …
+
+    Examples:  curate sql -c "select dataset, status, error, count(*) from samples group by all"
+               curate sql --root s3://lab/curated
+    """
+    with _console(json) as console:
+        from curate import views
+        from curate.console import prompt, table
+
+        warehouse = views.open_root(_place(root), _project(project))
+        if query is None:
+            prompt(lambda text: _told(warehouse.answer(text)), console)
+            return
+        answer = warehouse.answer(query)
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        console.result({"schema": "curate.sql/1", "rows": rows}, table(answer.columns, list(answer.rows)))
+
+
+def _told(answer: Any) -> str:
+    from curate.console import table
+
+    return f"{table(answer.columns, list(answer.rows))}\n({len(answer.rows):,} rows)"
+
+
+@app.command()
+def report(
+    root: Root = ROOT,
+    project: Folder = ".",
+    to: Annotated[
+        str | None, typer.Option("--to", help="Where to write the page; by default beside the last run.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Pictures of each job.")] = 48,
+    json: Json = False,
+) -> None:
+    """Write one self-contained HTML page: funnel, thresholds, kept and dropped pictures with boxes and reasons.
+
+    Examples:  curate report
+               curate report --root s3://lab/curated --to report.html
+    """
+    with _console(json) as console:
+        from curate.report import ReportOptions, write_report
+
+        written = write_report(_place(root), _project(project), ReportOptions(pictures=pictures), to and _place(to))
+        text = f"wrote {written.uri}   {written.bytes / 1e6:.1f} MB · self-contained · {written.pictures} pictures"
+        console.result({"schema": "curate.report/1", **asdict(written)}, text)
+
+
+@app.command()
+def explain(
+    sample: Annotated[str, typer.Argument(help="A sample_id, or its beginning.")],
+    root: Root = ROOT,
+    project: Folder = ".",
+    json: Json = False,
+) -> None:
+    """Tell a sample's whole journey: source row, fetch, every score, every verdict, children, mixes.
+
+    Examples:  curate explain 7c1f09
+    """
+    with _console(json) as console:
+        from curate import journey
+
+        found = journey.explain(_place(root), _project(project), sample)
+        console.result({"schema": "curate.explain/1", **asdict(found)}, journey.as_text(found))
+
+
+@app.command()
+def export(
+    job: Job,
+    as_: Annotated[str, typer.Option("--as", help="An exporter: llava_json, webdataset …")] = "llava_json",
+    codec: Annotated[str, typer.Option(help="The written form of boxes: asv2, plain …")] = "asv2",
+    pictures: Annotated[bool, typer.Option(help="Write the pictures, too.")] = True,
+    root: Root = ROOT,
+    project: Folder = ".",
+    json: Json = False,
+) -> None:
+    """Write what the last run of a job kept, or the packs of a mix, for a trainer.
+
+    Examples:  curate export grit --as llava_json --codec asv2
+               curate export demo --as webdataset --no-pictures
+    """
+    with _console(json) as console:
+        from curate import pipeline
+        from curate.session import Where
+
+        asked = pipeline.Run(_place(root), _project(project), Where())
+        folder, manifest = pipeline.export_last(job, pipeline.Export(as_=as_, codec=codec, pictures=pictures), asked)
+        text = f"wrote {manifest['records']:,} records to {folder}   left out: {manifest['left_out'] or 'none'}"
+        console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text)
+
+
+@app.command()
+def demo(
+    root: Root = "build/demo",
+    runner: Runner = "ray",
+    cpus: Cpus = None,
+    scenes: Annotated[int, typer.Option(min=200, help="How many scenes the tiny world has.")] = 2200,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Curate a tiny world, offline: generate, serve with planted faults, run jobs/demo.yaml, hold it against the truth.
+
+    Examples:  curate demo
+    """
+    with _console(json, quiet, verbose) as console:
+        from curate import console as shown
+        from curate.demo import play
+        from curate.session import Where
+
+        _aside(console)
+        played = play.play(_place(root), Where(runner, None, cpus), scenes, console)
+        console.finish()
+        console.result({"schema": "curate.demo/1", **asdict(played)}, shown.demo(played))
+        raise typer.Exit(DONE if played.ok else FINDINGS)
+
+
+def main() -> None:
+    """Run the command line; SIGTERM ends it as Ctrl-C does."""
+    from curate import __version__
+
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        print(f"curate {__version__}")  # noqa: T201
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app()

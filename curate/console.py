@@ -1,0 +1,255 @@
+"""What people see: results on standard output, everything else on standard error, JSON when asked."""
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import IO, Any
+
+from curate.errors import ConfigError, CurateError
+from curate.results import JobResult, RunResult
+from curate.shards import ShardReport
+
+EVERY_S = 30.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+@dataclass(slots=True)
+class Console:
+    """Prints; also the Listener of a run. `out` carries the result alone, so that it can be piped."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    out: IO[str] = field(default_factory=lambda: sys.stdout)
+    _progress: "Progress | None" = None
+
+    def result(self, value: Any, text: str) -> None:
+        """Print a result: as one JSON object when asked for, else as text."""
+        if self.json:
+            body = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            text = json.dumps(body, default=str)
+        if text:
+            print(text, file=self.out, flush=True)
+
+    def say(self, text: str) -> None:
+        """Tell something that is not a result."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def error(self, error: CurateError | str) -> None:
+        """Print an error: what, where, and the next step."""
+        if self.json:
+            said = {"error": str(error)}
+            if isinstance(error, ConfigError):
+                said = {"error": error.what, "file": error.file, "where": error.where, "help": error.hint}
+            print(json.dumps(said), file=sys.stderr, flush=True)
+            return
+        print(f"{_paint('error', '1;31')} {error}", file=sys.stderr, flush=True)
+
+    def phase(self, name: str, dataset: str, shards: int, done: int, rows: int | None) -> None:
+        """A phase begins."""
+        self.finish()
+        if self.quiet:
+            return
+        if shards == done:
+            self.say(f"  {dataset:<14} {name:<24} done earlier, {shards} shard(s)" if dataset else "")
+            return
+        self._progress = Progress(
+            f"{dataset} {name}", shards - done, rows, sys.stderr.isatty() and "CI" not in os.environ
+        )
+
+    def shard(self, report: ShardReport) -> None:
+        """A shard ended."""
+        if self._progress is not None:
+            self._progress.shard(report)
+        if not report.ok:
+            self.say(f"  shard {report.dataset}-{report.shard:05d} failed: {report.error}")
+        elif self.verbose:
+            self.say(f"  shard {report.dataset}-{report.shard:05d} {report.seconds:.1f}s {report.counts}")
+
+    def finish(self) -> None:
+        """Put the last line of progress on the screen."""
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
+
+
+class Progress:
+    """Rows done, rate, share of good ones and ETA of one phase: a rich bar on a terminal, else a line at times."""
+
+    def __init__(self, title: str, shards: int, rows: int | None, terminal: bool) -> None:
+        self._title, self._shards, self._rows = title, shards, rows
+        self._done = self._seen = self._lost = 0
+        self._began = self._last = time.monotonic()
+        self._bar: Any = _bar(title, rows if rows is not None else shards) if terminal else None
+
+    def shard(self, report: ShardReport) -> None:
+        """Count one shard."""
+        self._done += 1
+        self._seen += report.rows
+        self._lost += sum(count for key, count in report.counts.items() if ":" in key)
+        if self._bar is not None:
+            self._bar.update(0, completed=self._done if self._rows is None else self._seen, said=self._said())
+        elif time.monotonic() - self._last >= EVERY_S:
+            self._line()
+
+    def close(self) -> None:
+        """End the bar, or write the last line."""
+        if self._bar is not None:
+            self._bar.stop()
+        else:
+            self._line()
+
+    def _line(self) -> None:
+        self._last = time.monotonic()
+        print(
+            f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {self._title} {self._said()}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _said(self) -> str:
+        spent = max(time.monotonic() - self._began, 1e-9)
+        rate = self._seen / spent
+        share = self._done / self._shards if self._rows is None else self._seen / max(self._rows, 1)
+        eta = f" eta={spent * (1 - share) / share:.0f}s" if 0 < share < 1 else ""
+        total = f"/{self._rows}" if self._rows is not None else ""
+        good = f" ok={1 - self._lost / self._seen:.3f}" if self._seen else ""
+        return f"{self._seen}{total} rows {self._done}/{self._shards} shards {rate:.0f}/s{good}{eta}"
+
+
+def _bar(title: str, total: int) -> Any:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    bar = RichProgress(
+        TextColumn("  {task.description:<28}"),
+        BarColumn(24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(),
+        console=RichConsole(stderr=True),
+    )
+    bar.add_task(title, total=total, said="")
+    bar.start()
+    return bar
+
+
+def _paint(text: str, code: str) -> str:
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
+    return text if plain and "CLICOLOR_FORCE" not in os.environ else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """Return rows as aligned columns on a terminal, tab-separated when piped; numbers stand right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not sys.stdout.isatty() and "CURATE_TABLES" not in os.environ:
+        return "\n".join("\t".join(row) for row in [list(header), *cells])
+    widths = [max([len(name), *(len(row[place]) for row in cells)]) for place, name in enumerate(header)]
+    right = [
+        bool(rows) and all(isinstance(row[place], int | float | None) for row in rows) for place in range(len(header))
+    ]
+
+    def line(row: list[str]) -> str:
+        return "  ".join(
+            value.rjust(width) if turn else value.ljust(width)
+            for value, width, turn in zip(row, widths, right, strict=True)
+        ).rstrip()
+
+    return "\n".join([line(list(header)), line(["-" * width for width in widths]), *map(line, cells)])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
+def funnel(result: RunResult) -> str:
+    """Return what a run came to: the funnel of each job, its books, and what to do next."""
+    lines = [f"{'dataset':<14} {'stage':<24} {'in':>9} {'out':>9} {'lost':>9}  top reasons"]
+    for job in result.jobs:
+        for books in job.books:
+            lost = sum(books.lost.values())
+            top = sorted(books.lost.items(), key=lambda item: -item[1])[:3]
+            said = ", ".join(f"{reason} {count:,}" for reason, count in top)
+            lines.append(
+                f"{books.dataset:<14} {books.stage:<24} {books.rows_in:>9,} {books.rows_out:>9,} {lost:>9,}  {said}".rstrip()
+            )
+    lines += [_books_line(job) for job in result.jobs if job.kind == "curate"]
+    lines += [_mix_line(job) for job in result.jobs if job.kind == "mix"]
+    for job in result.jobs:
+        export = job.facts.get("export")
+        if export:
+            lines.append(f"export {job.job}: {export['records']:,} records in {export['folder']}")
+    if result.failed:
+        lines.append(f"{len(result.failed)} shard(s) failed:")
+        lines += [f"  {shard.dataset}-{shard.shard:05d}  {shard.error}" for shard in result.failed]
+        lines.append("next:  the same command again; committed shards are not done twice")
+    resumed = f", {result.shards_resumed} done earlier" if result.shards_resumed else ""
+    lines.append(f"{result.shards_done} shard(s) done{resumed} in {result.seconds:.1f} s · run {result.run}")
+    return "\n".join(lines)
+
+
+def _books_line(job: JobResult) -> str:
+    stages = {books.stage: books for books in job.books}
+    read, kept = stages["ingest"], stages["filter"]
+    dropped, failed = read.rows_out - kept.rows_out, sum(read.lost.values())
+    return (
+        f"books {job.job}: read {read.rows_in:,} = kept {kept.rows_out:,} + dropped {dropped:,} + failed {failed:,}"
+        f"   {'balanced' if read.rows_in == kept.rows_out + dropped + failed else 'NOT BALANCED'}"
+    )
+
+
+def _mix_line(job: JobResult) -> str:
+    facts = job.facts
+    return (
+        f"mix {job.job}: {facts['samples']:,} samples, {facts['tokens']:,} tokens in {facts['packs']:,} packs, "
+        f"{facts['fill']:.2%} full (no packing needs fewer than {facts['least_packs']:,})"
+    )
+
+
+def demo(played: Any) -> str:
+    """Return what came of the demo: the funnels, then planted / caught / wrongly dropped for every fault."""
+    lines = [funnel(result) for result in played.runs]
+    lines.append("")
+    lines.append(f"{'fault':<18} {'planted':>8} {'caught':>8} {'missed':>8} {'wrongly dropped':>16}  how")
+    for each in played.verdicts:
+        told = f"{each.fault:<18} {each.planted:>8,} {each.caught:>8,} {each.missed:>8,} {each.wrongly_dropped:>16,}"
+        lines.append(f"{told}  {each.how}")
+    lines.append("")
+    lines.append("every planted fault was caught" if played.ok else "NOT every planted fault was caught, or a shard failed")
+    lines.append(f"look:  {played.report.uri}")
+    return "\n".join(lines)
+
+
+def prompt(ask: Any, console: Console) -> None:
+    """Read queries, which end with a semicolon, until end of input or `quit`."""
+    console.say(
+        "curate sql   tables: samples boxes decisions curated outcomes failures runs …   end with ;  quit with ^D"
+    )
+    held = ""
+    while True:
+        try:
+            line = (
+                input("curate> " if not held else "   ...> ")
+                if sys.stdin.isatty()
+                else next(iter(sys.stdin.readline, ""))
+            )
+        except (EOFError, StopIteration):
+            return
+        if not held and line.strip().rstrip(";") in ("quit", "exit", ".quit"):
+            return
+        held += line + "\n"
+        if line.rstrip().endswith(";"):
+            try:
+                console.result(None, ask(held))
+            except CurateError as error:
+                console.error(error)
+            held = ""

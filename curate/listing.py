@@ -1,0 +1,38 @@
+"""What there is of each kind, with the first sentence that each says of itself."""
+
+import ast
+from pathlib import Path
+
+from curate import plugins
+from curate.errors import ConfigError, nearest
+from curate.plugins import FILES, KINDS, Project
+
+
+def described(kind: str, project: Project) -> tuple[tuple[str, str], ...]:
+    """Return (name, what it is) of every plug-in or file of a kind; no plug-in is imported.
+
+    Raises:
+        ConfigError: no such kind.
+    """
+    if kind in FILES:
+        return tuple((name, _comment(path)) for name, path in plugins.files(project, *FILES[kind]).items())
+    if kind not in KINDS:
+        raise ConfigError(f'unknown kind "{kind}"', hint=nearest(kind, (*KINDS, *FILES)))
+    own = plugins.files(project, f"plugins/{kind}", ".py")
+    shipped = Path(__file__).parent / kind
+    return tuple((name, _docstring(own.get(name, shipped / f"{name}.py"))) for name in plugins.names(kind, project))
+
+
+def _docstring(path: Path) -> str:
+    try:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    except (SyntaxError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+    return text.split("\n")[0]
+
+
+def _comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(("#", "--")):
+            return line.lstrip("#- ").strip()
+    return ""
