@@ -21,7 +21,7 @@ from curate.plugins import Project
 from curate.results import JobResult, StageBooks
 from curate.schema import digest_of
 from curate.session import Session
-from curate.shards import Phase, ShardTask
+from curate.shards import Phase, ShardTask, shard_name
 from curate.stages import augment, decide, ingest, score
 from curate.stages.commit import Committed, committed
 
@@ -74,7 +74,8 @@ class Curation:
             books,
             {"plan": plan.digest},
         )
-        return self._job_manifest(result, corpus)
+        files = {"samples": samples, "decisions": decided, "augmented": children}
+        return self._job_manifest(result, _contents(files))
 
     def _ingest(self, tasks: Sequence[ShardTask], catalog: Catalog) -> dict[int, Committed]:
         config = ingest.Ingest(
@@ -157,13 +158,13 @@ class Curation:
         ok = total.pop("ok")
         books = Books(read=sum(each.rows for each in samples.values()), ok=ok, failed=_causes(total))
         books.balance()
-        shards = {str(shard): each.content for shard, each in sorted(samples.items())}
+        shards = _contents({"samples": samples})
         manifest = Manifest(self.layout.dataset, plan, books, shards, versions=_versions())
         storage.write_bytes(self.layout.manifest, manifest.to_json())
 
-    def _job_manifest(self, result: JobResult, corpus: dict[int, str]) -> JobResult:
+    def _job_manifest(self, result: JobResult, contents: dict[str, str]) -> JobResult:
         """Write the manifest of what this job made, unless the very same was made before."""
-        digest = digest_of([result.facts, result.decisions, result.augmented, sorted(corpus.items())])[:16]
+        digest = digest_of([result.facts, result.decisions, result.augmented, contents])[:16]
         by_stage = {books.stage: books for books in result.books}
         read, kept = by_stage["ingest"], by_stage["filter"]
         unscored = read.rows_out - kept.rows_in
@@ -174,8 +175,7 @@ class Curation:
             name=self.name,
             plan=result.facts["plan"],
             books=books,
-            shards={str(shard): content for shard, content in sorted(corpus.items())},
-            parents={self.layout.dataset: digest_of(sorted(corpus.items()))},
+            shards=contents,
             facts={
                 "dataset": self.layout.dataset,
                 "decisions": result.decisions,
@@ -190,6 +190,15 @@ class Curation:
         if not storage.exists(uri):
             storage.write_bytes(uri, manifest.to_json())
         return JobResult(**{**{name: getattr(result, name) for name in JobResult.__slots__}, "digest": digest})
+
+
+def _contents(files: dict[str, dict[int, Committed]]) -> dict[str, str]:
+    """Return kind/shard → content digest of every file that a job's result rests on."""
+    return {
+        f"{kind}/{shard_name(shard)}": each.content
+        for kind, shards in files.items()
+        for shard, each in sorted(shards.items())
+    }
 
 
 def _total(shards: dict[int, Committed]) -> Counter[str]:

@@ -52,7 +52,7 @@ class Clip:
         side = self.image_size
         if pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3):
             raise ValueError(f"pictures must be (N, {side}, {side}, 3), not {pixels.shape}")
-        return self._embed(self._network.encode_image, lambda part: self._normalised(part), pixels)
+        return self._embed(self._network.encode_image, self._normalised, pixels)
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """Return the embedding (N, D) of every text; what exceeds the model's context is cut off."""
@@ -143,10 +143,7 @@ def train(
     network, _, _ = create_model_and_transforms(name)
     different, which = np.unique(np.array(texts), return_inverse=True)
     tokens = get_tokenizer(name)(different.tolist())
-    optimiser = torch.optim.AdamW(_groups(network, options.weight_decay), lr=options.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=options.learning_rate, total_steps=options.steps, pct_start=0.08
-    )
+    optimiser, schedule = _optimiser(network, options)
     preprocess = network.visual.preprocess_cfg
     rng = np.random.default_rng(options.seed)
     network.train()
@@ -180,14 +177,21 @@ def _contrastive(network: Any, pictures: "torch.Tensor", tokens: "torch.Tensor",
     return (loss(logits, label) + loss(logits.T, share.T)) / 2
 
 
-def _groups(network: Any, weight_decay: float) -> list[dict[str, Any]]:
+def _optimiser(network: Any, options: Training) -> tuple[Any, Any]:
+    import torch
+
     # Norms, biases, embeddings and the temperature are not decayed, as in CLIP.
     decayed: list[Any] = []
     free: list[Any] = []
     for name, parameter in network.named_parameters():
         matrix = parameter.ndim >= 2 and "embedding" not in name
         (decayed if matrix else free).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    rate = options.learning_rate
+    optimiser = torch.optim.AdamW(groups, lr=rate)
+    # The rate rises over the first 8 % of the steps and then falls to nothing.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, options.steps, pct_start=0.08)
+    return optimiser, schedule
 
 
 def _save(network: Any, tokens: Any, out: Path) -> None:

@@ -1,0 +1,5 @@
+-- The last run of each job, or of one job; jobs that curate first, mixes after them.
+select *
+from runs
+where latest and ($job is null or job = $job)
+order by kind = 'mix', run, job

@@ -1,0 +1,238 @@
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.codecs import asv2, plain
+from curate.errors import SampleError
+from curate.kernels.boxes import square_pad
+from curate.sample import Grounded, Region, Relation
+
+# All-Seeing v2's published example (facts section 1.1): 640 x 514.
+BUS = (
+    "a tall red <ref>bus</ref><box>[[290, 260, 835, 781]]</box> is <pred>driving on</pred>"
+    "<box>[[290, 260, 835, 781]]</box><box>[[0, 583, 984, 900]]</box> a <ref>road</ref>"
+    "<box>[[0, 583, 984, 900]]</box>"
+)
+
+# facts section 1.2: size, pixels, before the pad, padded, un-padded again.
+CHAIN = [
+    ((640, 514), (186, 104, 535, 438), (290, 202, 835, 851), (290, 260, 835, 781), (290, 201, 835, 850)),
+    ((640, 480), (0, 0, 640, 480), (0, 0, 999, 999), (0, 124, 999, 874), (0, 0, 999, 998)),
+    ((480, 640), (10, 20, 300, 400), (20, 31, 624, 624), (139, 31, 592, 624), (18, 31, 622, 624)),
+    ((501, 300), (1, 2, 500, 299), (1, 6, 997, 995), (1, 202, 997, 795), (1, 4, 997, 994)),
+]
+
+sizes = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
+unit = st.floats(0, 1)
+boxes = st.tuples(unit, unit, unit, unit)
+
+
+def one(box, text="cat"):
+    return Grounded(text, (Region(text, (box,), start=0, end=len(text)),))
+
+
+@pytest.mark.parametrize(("size", "px", "raw", "padded", "unpadded"), CHAIN)
+def test_the_official_chain(size, px, raw, padded, unpadded):
+    side = max(size)
+    sides = (*size, *size)
+    assert tuple(asv2.to_999(v, s) for v, s in zip(px, sides, strict=True)) == raw
+    assert tuple(asv2.pad_999(v, s, side) for v, s in zip(raw, sides, strict=True)) == padded
+    assert tuple(asv2.unpad_999(v, s, side) for v, s in zip(padded, sides, strict=True)) == unpadded
+    box = tuple(v / s for v, s in zip(px, sides, strict=True))
+    assert asv2.encode(one(box), *size) == f"<ref>cat</ref><box>{json.dumps([list(padded)])}</box>"
+
+
+@pytest.mark.parametrize("size", [(640, 640), (333, 333)])
+def test_a_square_picture_is_truncated_once(size):
+    for px in range(size[0] + 1):
+        written = asv2.encode(one((px / size[0],) * 4), *size)
+        assert json.dumps([[int(px / size[0] * 999)] * 4]) in written
+
+
+def test_the_published_example_reads_and_writes():
+    grounded = asv2.decode(BUS, 640, 514)
+    assert grounded.text == "a tall red bus is driving on a road"
+    bus, road = grounded.regions
+    assert (bus.phrase, bus.start, bus.end) == ("bus", 11, 14)
+    assert (road.phrase, road.start, road.end) == ("road", 31, 35)
+    (relation,) = grounded.relations
+    assert relation == Relation("driving on", (0,), (1,), start=18, end=28)
+    assert bus.boxes[0] == pytest.approx((186 / 640, 104 / 514, 535 / 640, 438 / 514), abs=2e-3)
+    assert asv2.encode(grounded, 640, 514) == BUS
+
+
+@given(boxes, sizes)
+@settings(max_examples=300)
+def test_the_error_stays_below_the_tolerance(box, size):
+    (region,) = asv2.decode(asv2.encode(one(box), *size), *size).regions
+    before, after = square_pad([box], size)[0], square_pad(region.boxes, size)[0]
+    assert abs(before - after).max() <= asv2.TOLERANCE
+
+
+@given(st.lists(boxes, min_size=1, max_size=3), sizes)
+def test_no_drift_from_one_round_to_the_next(some, size):
+    grounded = Grounded("a cat", (Region("cat", tuple(some), start=2, end=5),))
+    written = asv2.encode(grounded, *size)
+    assert asv2.encode(asv2.decode(written, *size), *size) == written
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@given(words, st.lists(st.tuples(st.integers(-1, 41), st.integers(-1, 41)), max_size=6), st.data())
+@settings(max_examples=200)
+def test_nothing_vanishes_silently(text, spans, data):
+    size = (640, 480)
+    regions = tuple(
+        Region(text[max(a, 0) : max(b, 0)], ((0.0, 0.0, (i + 1) / 10, 1.0),), start=a, end=b)
+        for i, (a, b) in enumerate(spans)
+    )
+    places = st.lists(st.integers(0, len(spans) - 1), min_size=1, max_size=2) if spans else st.just([])
+    told = data.draw(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 40), places, places), max_size=3))
+    relations = tuple(Relation("p", tuple(s), tuple(o), start=a, end=b) for a, b, s, o in told)
+    grounded = Grounded(text, regions, relations)
+    try:
+        written = asv2.encode(grounded, *size)
+    except SampleError as error:
+        assert error.code == "reserved_tag"
+        return
+    read = asv2.decode(written, *size)
+    assert read.text == text
+    missing = asv2.uncoded(grounded)
+    kept = sorted({(r.start, r.end) for i, r in enumerate(regions) if i not in missing})
+    assert [(r.start, r.end) for r in read.regions] == kept
+    assert sum(len(r.boxes) for r in read.regions) == len(regions) - len(missing)
+    assert len(read.relations) == len(relations) - len(asv2.uncoded_relations(grounded))
+    assert asv2.encode(read, *size) == written
+
+
+def test_regions_of_one_span_share_a_ref_and_the_longest_span_wins():
+    whole, left, right = (0, 0, 1, 1), (0, 0, 0.5, 1), (0.5, 0, 1, 1)
+    grounded = Grounded(
+        "a wire hanger",
+        (
+            Region("wire hanger", (left,), start=2, end=13),
+            Region("a wire hanger", (whole,), start=0, end=13),
+            Region("a wire hanger", (right,), start=0, end=13),
+            Region("hanger", (whole,)),
+            Region("a", (), start=0, end=1),
+        ),
+        (Relation("wire", (0,), (1,), start=2, end=6),),
+    )
+    assert asv2.uncoded(grounded) == (0, 3, 4)
+    assert asv2.uncoded_relations(grounded) == (0,)
+    assert asv2.encode(grounded, 100, 100) == (
+        "<ref>a wire hanger</ref><box>[[0, 0, 999, 999], [499, 0, 999, 999]]</box>"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<ref>cat</pred><box>[[1, 2, 3, 4]]</box>",
+        "<ref>cat</ref> there <box>[[1,2,3,4]]</box>",
+        "<ref>cat</ref><box> [ [1 ,2, 3,\t4] ] </box>",
+    ],
+)
+def test_the_parser_is_as_tolerant_as_the_official_one(text):
+    grounded = asv2.decode(text, 999, 999)
+    assert grounded.text.startswith("cat")
+    assert len(grounded.regions[0].boxes) == 1
+
+
+def test_boxes_that_no_phrase_named():
+    text = "<box>[[5, 5, 6, 6]]</box><pred>on</pred><box>[[1, 2, 3, 4]]</box><box>[]</box>"
+    grounded = asv2.decode(text, 99, 99)
+    assert [(r.phrase, r.start, len(r.boxes)) for r in grounded.regions] == [("", None, 1), ("", None, 1)]
+    assert grounded.relations == (Relation("on", (1,), (), start=0, end=2),)
+    assert asv2.encode(grounded, 99, 99) == text[text.index("<pred>") :]
+    assert asv2.uncoded(grounded) == (0,)
+
+
+def test_several_box_lists_of_a_phrase_and_a_predicate():
+    text = (
+        "<ref>cars</ref><box>[[1, 2, 3, 4], [5, 6, 7, 8]]</box><box>[[9, 9, 10, 10]]</box> <pred>near</pred>"
+        "<box>[[1, 2, 3, 4]]</box><box>[[5, 6, 7, 8]]</box>"
+        "<box>[[9, 9, 10, 10]]</box><box>[[1, 2, 3, 4]]</box>"
+    )
+    grounded = asv2.decode(text, 640, 480)
+    assert len(grounded.regions[0].boxes) == 3
+    assert [(r.subjects, r.objects) for r in grounded.relations] == [((0,), (1,)), ((2,), (0,))]
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("a <ref>cat</ref><box>[[1, 2, 3]]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, NaN]]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, 1000]]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, -4]]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, 4.5]]</box>", 21),
+        ("a <ref>cat</ref><box>[1, 2, 3, 4]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, 4]", 16),
+        ("a <ref>cat", 2),
+        ("a cat</ref>", 5),
+        ("a <ref>cat<ref>dog</ref>", 10),
+        ("a <ref cat</ref>", 2),
+        ("a <ref>cat</ref><bo", 16),
+        ("a <ref>cat</ref><box>" + "[" * 100_000 + "</box>", 21),
+        ("a <pred>on</pred><box>[[1, 2, 3, 4]]</box>", 2),
+    ],
+)
+def test_malformed_text_is_named_with_its_place(text, position):
+    with pytest.raises(SampleError) as caught:
+        asv2.decode(text, 640, 480)
+    assert caught.value.code == "bad_rec"
+    assert caught.value.detail.endswith(f"at character {position}")
+    assert len(caught.value.detail) < 200
+
+
+def test_other_angle_brackets_are_words():
+    text = "<image>\n2 < 3, a <reference> and <boxes>"
+    assert asv2.decode(text, 10, 10) == Grounded(text)
+    assert asv2.encode(Grounded(text), 10, 10) == text
+
+
+@pytest.mark.parametrize("text", ["a <ref>", "</box>", "x <box y", "cut <re"])
+def test_a_text_with_tags_is_not_encoded(text):
+    with pytest.raises(SampleError, match="reserved_tag"):
+        asv2.encode(Grounded(text), 10, 10)
+
+
+def test_bad_numbers_are_not_encoded():
+    with pytest.raises(SampleError, match="bad_box"):
+        asv2.encode(one((0, 0, float("nan"), 1)), 10, 10)
+    with pytest.raises(SampleError, match="bad_size"):
+        asv2.encode(one((0, 0, 1, 1)), 0, 10)
+    assert asv2.encode(one((-0.1, 0, 1.1, 1)), 9, 9) == "<ref>cat</ref><box>[[0, 0, 999, 999]]</box>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<ref>cat</ref><box>[[1, 2, 3, 4]]</box>" * 50_000,
+        "<" * 10_000_000,
+        "<ref>a</ref><box>[" + "[1, 2, 3, 4], " * 700_000 + "[1, 2]]</box>",
+        "<ref>a</ref><box>[" + " " * 10_000_000 + "</box>",
+        "<ref>a</ref><box>" + "1" * 10_000_000 + "</box>",
+    ],
+    ids=["many", "angles", "late", "spaces", "digits"],
+)
+def test_reading_is_linear(text):
+    begun = time.process_time()
+    try:
+        asv2.decode(text, 640, 480)
+    except SampleError as error:
+        assert error.code == "bad_rec"
+    assert time.process_time() - begun < 3
+
+
+def test_plain_text_carries_no_boxes():
+    grounded = one((0, 0, 1, 1))
+    assert plain.encode(grounded, 4, 4) == "cat"
+    assert plain.decode("cat <ref>", 4, 4) == Grounded("cat <ref>")
+    assert plain.uncoded(grounded) == (0,)
+    assert plain.TOLERANCE == 0
