@@ -86,7 +86,8 @@ class Curation:
             fetch=FetchOptions(**catalog.fetch.model_dump()),
             min_success=catalog.min_success,
         )
-        return self._phase("ingest", tasks, self.layout.samples, partial(ingest.build, config))
+        phase = Phase("ingest", (), partial(ingest.build, config), needs=ingest.NEEDS)
+        return self._run(phase, tasks, self.layout.samples)
 
     def _score(self, tasks: Sequence[ShardTask]) -> tuple[list[tuple[str, str]], dict[str, dict[int, Committed]]]:
         """Run every scorer; return (relation, folder) of each, and its committed shards."""

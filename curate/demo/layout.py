@@ -57,7 +57,7 @@ class Row:
         """Tell whether the annotators of a rotated picture saw it lying on its side, as half of them did."""
         return self.fault == "rotated" and self.index % 4 >= 2
 
-    def truth(self) -> dict[str, str | None]:
+    def truth(self) -> dict[str, str | int | None]:
         """Return the row of `truth.parquet`."""
         keys = {"cc12m": None, "grit": str(self.index), "sa1b": f"sa_{self.tar:06d}/{self.stem}"}
         return {
@@ -66,6 +66,8 @@ class Row:
             "url": self.url,
             "fault": self.fault,
             "twin": self.twin,
+            "width": self.scene.width,
+            "height": self.scene.height,
         }
 
 

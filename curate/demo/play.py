@@ -21,7 +21,7 @@ from curate.io.warehouse import read_sql
 from curate.layout import Layout
 from curate.pipeline import Run, run
 from curate.plugins import Project, sql_report
-from curate.report import ReportOptions, Written, write_report
+from curate.report.page import ReportOptions, Written, write_report
 from curate.results import Listener, RunResult
 from curate.session import Where
 from curate.views import open_root

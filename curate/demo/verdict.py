@@ -36,7 +36,8 @@ class Verdict:
 def judge(truth: pa.Table, outcomes: pa.Table) -> list[Verdict]:
     """Return a verdict for every fault that was planted, in the order of FAULTS, and one for healthy rows.
 
-    `truth` is a world's truth table; `outcomes` has dataset, source_key, url, status, error, reason and kept.
+    `truth` is a world's truth table; `outcomes` has dataset, source_key, url, width, height, status, error, reason
+    and kept. What must be kept must also be stored upright, at the size that it was drawn in.
     Rows meet by URL, those of SA-1B by source key. A row without an outcome is missed. A copied picture is
     caught when it or its original is dropped for it, and the other one is not.
     """
@@ -67,7 +68,7 @@ def _verdict(kind: Fault, rows: list[dict[str, Any]], found: dict[tuple[str, str
         outcome = found.get(_key(row))
         twin = found.get((row["dataset"], row["twin"])) if row["twin"] else None
         ends[_end(_dropped_of(outcome, twin))] += 1
-        caught += _is_caught(kind, outcome, twin)
+        caught += _is_caught(kind, row, outcome, twin)
     how = ", ".join(f"{end} {count}" for end, count in ends.most_common())
     return Verdict(kind.name, len(rows), caught, len(rows) - caught if kind.kept else 0, how)
 
@@ -76,11 +77,11 @@ def _dropped_of(outcome: Outcome | None, twin: Outcome | None) -> Outcome | None
     return twin if twin and outcome and outcome["kept"] else outcome
 
 
-def _is_caught(kind: Fault, outcome: Outcome | None, twin: Outcome | None) -> bool:
+def _is_caught(kind: Fault, told: dict[str, Any], outcome: Outcome | None, twin: Outcome | None) -> bool:
     if outcome is None:
         return False
     if kind.kept:
-        return bool(outcome["kept"])
+        return bool(outcome["kept"]) and (told["width"], told["height"]) == (outcome["width"], outcome["height"])
     if twin is not None and bool(twin["kept"]) == bool(outcome["kept"]):
         return False
     ended = _dropped_of(outcome, twin)

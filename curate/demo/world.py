@@ -22,7 +22,10 @@ MAX_SEED = 899
 """Worlds beyond it would be drawn from the scenes that the toy model learnt."""
 LOOK = 20
 """How many scenes are looked at for one that suits a fault."""
-TRUTH = pa.schema([(name, pa.string()) for name in ("dataset", "source_key", "url", "fault", "twin")])
+TRUTH = pa.schema(
+    [(name, pa.string()) for name in ("dataset", "source_key", "url", "fault", "twin")]
+    + [(name, pa.int32()) for name in ("width", "height")]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class World:
     """Where a world lies: what a catalog reads, the server's pictures, and the truth.
 
     `truth` has a row per source row: dataset, source_key (null for CC12M), url (null for SA-1B), fault (''
-    for a healthy row) and twin, the URL of the row whose bytes it repeats.
+    for a healthy row), twin, the URL of the row whose bytes it repeats, and the upright size in pixels.
     """
 
     root: Path

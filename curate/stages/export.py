@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from curate.errors import SampleError
 from curate.grounding import dialogue
 from curate.io import storage
 from curate.layout import Layout
@@ -53,7 +54,11 @@ def export(root: str, rows: Iterable[dict[str, Any]], writing: Writing, folder: 
 def _records(root: str, rows: Iterable[dict[str, Any]], writing: Writing, left_out: Counter[str]) -> Iterator[Record]:
     for row in rows:
         sample = from_row(row)
-        turns = dialogue.turns_of(sample, writing.codec.encode)
+        try:
+            turns = dialogue.turns_of(sample, writing.codec.encode)
+        except SampleError as error:  # a text that holds the codec's own tags
+            left_out[error.code] += 1
+            continue
         if not turns:
             left_out["no_text"] += 1
             continue

@@ -19,9 +19,12 @@ from curate.kernels import boxes
 from curate.layout import Layout
 from curate.plugins import Project
 from curate.sample import ImageRef, Region, Sample, SourceRow, sample_id
-from curate.shards import ShardReport, ShardTask
+from curate.shards import Needs, ShardReport, ShardTask
 from curate.stages.commit import begin, tally
 from curate.stages.spool import Spool, Spooled
+
+NEEDS = Needs(cpus=0.5)
+"""Half a CPU: a shard spends its end waiting for its slowest hosts, and another one can decode meanwhile."""
 
 ASPECT_TOLERANCE = 0.03
 """How far the shape of a picture may stray from the one that was annotated before it is another picture."""

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from curate import mixture, models, schema
-from curate.errors import ConfigError
+from curate.errors import ConfigError, SampleError
 from curate.grounding import dialogue
 from curate.io import texts
 from curate.kernels import packing, token_count
+from curate.sample import Sample, Turn
 
 Lengths = Callable[[Sequence[str]], list[int]]
 
@@ -55,16 +56,16 @@ def measured(candidates: pa.Table, codec: ModuleType, recipe: Recipe, count: Len
     """Return (dataset, sample_id, n_text_tok, n_img_tok, reason) of a component's candidates, in their order.
 
     Text is counted as the codec writes it, under vicuna_v1. `reason` says why a candidate cannot be drawn:
-    `no_text` or `too_long`; such a one is counted, never cut.
+    `no_text`, `too_long`, or what the codec refuses to write; such a one is counted, never cut.
     """
-    dialogues = [dialogue.turns_of(sample, codec.encode) for sample in schema.from_table(candidates)]
-    written = [dialogue.vicuna_v1(turns) if turns else "" for turns in dialogues]
+    dialogues = [_dialogue(sample, codec) for sample in schema.from_table(candidates)]
+    written = ["" if isinstance(turns, str) else dialogue.vicuna_v1(turns) for turns in dialogues]
     text = np.array(count(written), np.int64).reshape(-1)
     pictures = np.array([len(images or ()) for images in candidates["images"].to_pylist()], np.int64)
     image = token_count.picture_tokens(recipe.model, pictures)
     long = text + image > min(recipe.max_tokens, recipe.pack_tokens)
     reasons = [
-        "no_text" if not turns else "too_long" if over else None
+        turns if isinstance(turns, str) else "too_long" if over else None
         for turns, over in zip(dialogues, long.tolist(), strict=True)
     ]
     return pa.table(
@@ -76,6 +77,14 @@ def measured(candidates: pa.Table, codec: ModuleType, recipe: Recipe, count: Len
             "reason": pa.array(reasons, pa.string()),
         }
     )
+
+
+def _dialogue(sample: Sample, codec: ModuleType) -> tuple[Turn, ...] | str:
+    """Return the turns of a sample as the codec writes them, or the reason that there are none."""
+    try:
+        return dialogue.turns_of(sample, codec.encode) or "no_text"
+    except SampleError as error:
+        return error.code
 
 
 def drawn(part: Part, candidates: pa.Table, seed: int) -> pa.Table:

@@ -1,6 +1,7 @@
 -- What became of every source row in the last run of each job: kept, dropped or failed, and why.
 select
-    r.job, s.sample_id, s.dataset, s.shard, s.row, s.source_key, s.url, s.status, s.error,
+    r.job, s.sample_id, s.dataset, s.shard, s.row, s.source_key, s.url,
+    s.images[1].width as width, s.images[1].height as height, s.status, s.error,
     d.reason, d.filter, s.status = 'ok' and coalesce(d.kept, false) as kept
 from runs r
 join all_samples s on s.dataset = r.dataset

@@ -8,7 +8,7 @@ from curate.demo.world import TRUTH
 
 def planted(name: str, fault: str, twin: str | None = None, dataset: str = "cc12m") -> dict[str, Any]:
     key, url = (name, None) if dataset == "sa1b" else (None, name)
-    return {"dataset": dataset, "source_key": key, "url": url, "fault": fault, "twin": twin}
+    return {"dataset": dataset, "source_key": key, "url": url, "fault": fault, "twin": twin, "width": 40, "height": 30}
 
 
 def ended(name: str, end: str, dataset: str = "cc12m") -> dict[str, Any]:
@@ -17,6 +17,8 @@ def ended(name: str, end: str, dataset: str = "cc12m") -> dict[str, Any]:
         "dataset": dataset,
         "source_key": name,
         "url": None if dataset == "sa1b" else name,
+        "width": 40,
+        "height": 30,
         "status": "failed" if end.startswith("!") else "ok",
         "error": end[1:] if end.startswith("!") else None,
         "reason": None if end == "kept" or end.startswith("!") else end,
@@ -79,3 +81,9 @@ def test_a_row_without_an_outcome_is_missed() -> None:
     found = run([planted("a", "dead_link"), planted("b", "")], [ended("c", "kept")])
     assert found["dead_link"].missed == 1 and found["dead_link"].how == "absent 1"
     assert found["healthy"].wrongly_dropped == 1
+
+
+def test_what_is_kept_lying_on_its_side_is_missed() -> None:
+    sideways = {**ended("a", "kept"), "width": 30, "height": 40}
+    found = run([planted("a", "rotated"), planted("b", "rotated")], [sideways, ended("b", "kept")])
+    assert (found["rotated"].caught, found["rotated"].wrongly_dropped) == (1, 1)

@@ -1,0 +1,36 @@
+"""Puts the figures of build/bench/*.json into README.md, between the marks of its Performance section."""
+
+import json
+from pathlib import Path
+
+from table import FOLDER, machine
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- figures: make bench readme -->", "<!-- end of figures -->"
+
+
+def rows() -> list[str]:
+    """Return the lines of the Markdown table, one per figure."""
+    lines = ["| bench | case | figure | ours | compared with | goal | met |", "|---|---|---|---|---|---|---|"]
+    for path in sorted(FOLDER.glob("*.json")):
+        for row in json.loads(path.read_text()):
+            peer = "" if row["peer"] is None else f"{row['peer']:.3g}"
+            met = {True: "yes", False: "no", None: ""}[row["met"]]
+            figure = f"{row['metric']}, {row['unit']}"
+            lines.append(
+                f"| {path.stem} | {row['case']} | {figure} | {row['ours']:.3g} | {peer} | {row['goal']} | {met} |"
+            )
+    return lines
+
+
+def main() -> None:
+    """Rewrite the section in place."""
+    text = README.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    body = "\n".join([BEGIN, f"Taken on: {machine()}.", "", *rows(), END])
+    README.write_text(head + body + tail, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
