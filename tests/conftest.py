@@ -2,7 +2,12 @@
 
 import functools
 import http.server
+import os
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.io import images
+from curate.io import images, storage
 from curate.pipeline import Run, run
 from curate.plugins import Project
 from curate.results import RunResult
 from curate.session import Where
 from curate.shards import ShardReport
 
+RCLONE = Path(sys.executable).with_name("rclone")
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
 
@@ -113,6 +119,38 @@ def workshop(tmp_path: Path, serve: Callable[[Path], str]) -> Iterator[Workshop]
     web = tmp_path / "web"
     web.mkdir()
     yield Workshop(tmp_path / "project", tmp_path / "root", web, serve(web))
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real S3 server on this machine, with the bucket `bucket`; the environment points at it."""
+    if not RCLONE.exists():
+        pytest.skip("rclone is not installed")
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "bucket").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [RCLONE, "serve", "s3", "--auth-key", "AKIDAKID,SECRETSECRET", "--addr", f"127.0.0.1:{port}"]
+    environment = {**os.environ, "RCLONE_CONFIG": str(folder / "none.conf")}
+    server = subprocess.Popen([*command, folder], env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "AKIDAKID")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "SECRETSECRET")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        # Instances are cached by their options: one made before the variables were set must not be found.
+        storage.filesystem("s3://").clear_instance_cache()
+        yield "s3://bucket"
+        storage.filesystem("s3://").clear_instance_cache()
+    server.terminate()
+    server.wait(10)
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""A root in a real S3 server: the same content as a local one, resumed, queried, explained and exported in place."""
+
+import json
+from typing import Any
+
+from curate import journey
+from curate.io import storage
+from curate.job import Export
+from curate.pipeline import Run, export_last, run
+from curate.session import Where
+from curate.views import open_root
+
+JOB = "from: tiny\nkeep: {unique_pictures: }\naugment: [square_pad, hflip]\n"
+
+
+def test_root_on_s3(workshop: Any, listener: Any, s3_server: str) -> None:
+    workshop.captions(count=9, shard_rows=4)
+    workshop.write("jobs/far.yaml", JOB)
+    root = f"{s3_server}/lab/curated"
+    asked = Run(root, workshop.project, Where("inline"))
+    result = run("far", asked, listener)
+    assert result.ok()
+    local = workshop.run("far")
+    assert [job.digest for job in local.jobs] == [job.digest for job in result.jobs]
+    name = f"jobs/far/{local.jobs[0].digest}/manifest.json"
+    assert json.loads(storage.read_bytes(f"{root}/{name}")) == json.loads((workshop.root / name).read_text())
+
+    again = run("far", asked, listener)
+    assert (again.shards_done, again.shards_resumed) == (0, result.shards_done)
+
+    house = open_root(root, workshop.project)
+    assert house.answer("select status, count(*) from samples group by all").rows == (("ok", 9),)
+    assert house.answer("select recipe, count(*) from curated group by all order by 1").rows == (
+        ("", 9),
+        ("square_pad", 9),
+    )
+    [[sample]] = house.answer("select min(sample_id) from samples").rows
+    told = journey.explain(root, workshop.project, sample[:8])
+    assert told.sample["sample_id"] == sample
+    assert {(row["recipe"], row["status"]) for row in told.children} == {("square_pad", "ok"), ("hflip", "refused")}
+
+    folder, manifest = export_last("far", Export(as_="llava_json"), asked)
+    assert manifest["records"] == 18
+    assert len(json.loads(storage.read_bytes(f"{folder}/far.json"))) == 18
