@@ -217,7 +217,7 @@ def report(
                curate report --root s3://lab/curated --to report.html
     """
     with _console(json) as console:
-        from curate.report import ReportOptions, write_report
+        from curate.report.page import ReportOptions, write_report
 
         written = write_report(_place(root), _project(project), ReportOptions(pictures=pictures), to and _place(to))
         text = f"wrote {written.uri}   {written.bytes / 1e6:.1f} MB · self-contained · {written.pictures} pictures"

@@ -148,7 +148,7 @@ class Curation:
         if not children:
             return ()
         total = _total(children)
-        made = total.pop("children")
+        made = total.pop("children", 0)
         rows = made + sum(total.values())
         return (StageBooks(self.layout.dataset, "augment", rows, made, _causes(total)),)
 
@@ -156,7 +156,7 @@ class Curation:
         if storage.exists(self.layout.manifest):
             return
         total = _total(samples)
-        ok = total.pop("ok")
+        ok = total.pop("ok", 0)
         books = Books(read=sum(each.rows for each in samples.values()), ok=ok, failed=_causes(total))
         books.balance()
         shards = _contents({"samples": samples})

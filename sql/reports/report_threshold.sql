@@ -13,15 +13,23 @@ scored as (
 span as (
     select
         least(quantile_cont(value, 0.002), $threshold::double) as low,
-        greatest(quantile_cont(value, 0.998), $threshold::double) as high
+        greatest(quantile_cont(value, 0.998), $threshold::double) as high,
+        min(value) as least,
+        median(value) as middle
     from scored
 ),
 stepped as (
-    select low, high, pow(10, floor(log10(greatest(high - low, 1e-9) / 20))) as step
+    -- A power of ten: about a fifteenth of the range, and small beside the threshold itself.
+    select
+        low, high, least, middle,
+        least(
+            pow(10, floor(log10(greatest(high - low, 1e-9) / 15))),
+            pow(10, floor(log10(if($threshold = 0, 1, abs($threshold) / 4) + 1e-12)))
+        ) as step
     from span
 )
 select
-    low, high, step,
+    low, high, least, middle, step,
     count(value) as scored,
     count(*) - count(value) as unscored,
     count(*) filter (value < $threshold) as under,
