@@ -30,7 +30,7 @@ class Catalog(Strict):
     """One dataset. `rows` and `min_success` are what its publishers and past downloads lead one to expect."""
 
     source: str
-    uri: Annotated[tuple[str, ...], Field(strict=False)]
+    uri: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False, min_length=1)]
     revision: str = ""
     licence: str
     citation: str = ""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ from curate import plugins
 from curate.catalog import load_catalog
 from curate.errors import ConfigError, nearest
 from curate.io.warehouse import parameters, read_sql
-from curate.job import CurateJob, Export, Job, MixJob, job_path, read_job
+from curate.job import CurateJob, Export, Job, MixJob, component_job, job_path, read_job
 from curate.kernels.token_count import PICTURE_TOKENS
 from curate.plugins import Project
 from curate.stages import mix
@@ -19,6 +20,9 @@ from curate.yamlfile import Step, mistake
 
 KINDS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 """Annotation of an option → Python types that a job may give for it."""
+
+_NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+"""Comments and texts in SQL."""
 
 
 def check(name: str, project: Project) -> list[ConfigError]:
@@ -45,6 +49,8 @@ def _check_curation(path: Path, job: CurateJob, project: Project) -> Iterator[Co
     for place, wanted in enumerate(job.score):
         yield from _check_scorer(path, ("score", place), wanted.name, wanted.options, project)
     measured = {wanted.name for wanted in job.score}
+    if len(measured) < len(job.score):
+        yield mistake(path, ("score",), "the same scorer is given twice")
     for name, given in job.keep.items():
         yield from _check_filter(path, name, given, measured, project)
     for place, chain in enumerate(job.augment):
@@ -71,7 +77,9 @@ def _check_scorer(
     for key, value in options.items():
         if key not in known:
             yield mistake(path, (*steps, name, key), f'scorer "{name}" has no option "{key}"', nearest(key, known))
-        elif not isinstance(value, KINDS.get(known[key], (object,))):
+        elif not isinstance(value, KINDS.get(known[key], (object,))) or (
+            isinstance(value, bool) and known[key] in (int, float)
+        ):
             yield mistake(path, (*steps, name, key), f"must be {known[key].__name__} (got {value!r})")
 
 
@@ -94,7 +102,7 @@ def _check_filter(
         yield mistake(path, steps, f'filter "{name}" needs the parameter "{key}"', f"add  {key}: <value>")
     for key in sorted(given.keys() - wanted):
         yield mistake(path, (*steps, key), f'filter "{name}" has no parameter "{key}"', nearest(key, wanted))
-    words = set(sql.replace(".", " ").split())
+    words = set(re.findall(r"\w+", _NO_CODE.sub(" ", sql)))
     for scorer in sorted(set(plugins.names("scorers", project)) & words - measured):
         hint = f"add  score: [{scorer}]"
         yield mistake(path, steps, f'filter "{name}" reads the scores of "{scorer}", which the job does not run', hint)
@@ -105,7 +113,7 @@ def _check_mix(path: Path, job: MixJob, project: Project, above: tuple[str, ...]
         steps: tuple[Step, ...] = ("mix", name)
         if component.epochs is not None and component.samples is not None:
             yield mistake(path, steps, "give epochs or samples, not both")
-        reference = component.from_.removeprefix("jobs/")
+        reference = component_job(component.from_)
         if reference in above:
             yield mistake(path, (*steps, "from"), f'"{reference}" draws from itself')
             continue

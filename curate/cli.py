@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from curate.console import Console
+    from curate.io.warehouse import Answer
     from curate.plugins import Project
 
 DONE, FINDINGS, CONFIG, OUTSIDE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -184,21 +185,20 @@ def sql(
     """
     with _console(json) as console:
         from curate import views
-        from curate.console import prompt, table
+        from curate.console import prompt
 
         warehouse = views.open_root(_place(root), _project(project))
         if query is None:
-            prompt(lambda text: _told(warehouse.answer(text)), console)
+            prompt(lambda text: _answered(warehouse.answer(text)), console)
             return
-        answer = warehouse.answer(query)
-        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-        console.result({"schema": "curate.sql/1", "rows": rows}, table(answer.columns, list(answer.rows)))
+        console.result(*_answered(warehouse.answer(query)))
 
 
-def _told(answer: Any) -> str:
+def _answered(answer: "Answer") -> tuple[dict[str, Any], str]:
     from curate.console import table
 
-    return f"{table(answer.columns, list(answer.rows))}\n({len(answer.rows):,} rows)"
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    return {"schema": "curate.sql/1", "rows": rows}, table(answer.columns, list(answer.rows))
 
 
 @app.command()
@@ -208,7 +208,9 @@ def report(
     to: Annotated[
         str | None, typer.Option("--to", help="Where to write the page; by default beside the last run.")
     ] = None,
-    pictures: Annotated[int, typer.Option(min=0, help="Pictures of each job.")] = 48,
+    job: Annotated[str | None, typer.Option(help="One job alone; by default every job of the root.")] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Pictures of each job; 0 for a page without.")] = 48,
+    blur: Annotated[bool, typer.Option("--blur", help="Blur the pictures beyond recognition.")] = False,
     json: Json = False,
 ) -> None:
     """Write one self-contained HTML page: funnel, thresholds, kept and dropped pictures with boxes and reasons.
@@ -219,7 +221,8 @@ def report(
     with _console(json) as console:
         from curate.report.page import ReportOptions, write_report
 
-        written = write_report(_place(root), _project(project), ReportOptions(pictures=pictures), to and _place(to))
+        options = ReportOptions(pictures=pictures, blur=blur, job=job)
+        written = write_report(_place(root), _project(project), options, to and _place(to))
         text = f"wrote {written.uri}   {written.bytes / 1e6:.1f} MB · self-contained · {written.pictures} pictures"
         console.result({"schema": "curate.report/1", **asdict(written)}, text)
 
@@ -259,10 +262,11 @@ def export(
     """
     with _console(json) as console:
         from curate import pipeline
+        from curate.job import Export
         from curate.session import Where
 
         asked = pipeline.Run(_place(root), _project(project), Where())
-        folder, manifest = pipeline.export_last(job, pipeline.Export(as_=as_, codec=codec, pictures=pictures), asked)
+        folder, manifest = pipeline.export_last(job, Export(as_=as_, codec=codec, pictures=pictures), asked)
         text = f"wrote {manifest['records']:,} records to {folder}   left out: {manifest['left_out'] or 'none'}"
         console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text)
 

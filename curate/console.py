@@ -1,6 +1,7 @@
 """What people see: results on standard output, everything else on standard error, JSON when asked."""
 
 import json
+import math
 import os
 import sys
 import time
@@ -29,14 +30,14 @@ class Console:
         """Print a result: as one JSON object when asked for, else as text."""
         if self.json:
             body = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-            text = json.dumps(body, default=str)
+            text = json.dumps(_finite(body), default=str)
         if text:
-            print(text, file=self.out, flush=True)
+            print(_plain(text), file=self.out, flush=True)
 
     def say(self, text: str) -> None:
         """Tell something that is not a result."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(_plain(text), file=sys.stderr, flush=True)
 
     def error(self, error: CurateError | str) -> None:
         """Print an error: what, where, and the next step."""
@@ -46,7 +47,7 @@ class Console:
                 said = {"error": error.what, "file": error.file, "where": error.where, "help": error.hint}
             print(json.dumps(said), file=sys.stderr, flush=True)
             return
-        print(f"{_paint('error', '1;31')} {error}", file=sys.stderr, flush=True)
+        print(f"{_paint('error', '1;31')} {_plain(str(error))}", file=sys.stderr, flush=True)
 
     def phase(self, name: str, dataset: str, shards: int, done: int, rows: int | None) -> None:
         """A phase begins."""
@@ -54,7 +55,8 @@ class Console:
         if self.quiet:
             return
         if shards == done:
-            self.say(f"  {dataset:<14} {name:<24} done earlier, {shards} shard(s)" if dataset else "")
+            if dataset:
+                self.say(f"  {dataset:<14} {name:<24} done earlier, {shards} shard(s)")
             return
         self._progress = Progress(
             f"{dataset} {name}", shards - done, rows, sys.stderr.isatty() and "CI" not in os.environ
@@ -143,6 +145,22 @@ def _paint(text: str, code: str) -> str:
     return text if plain and "CLICOLOR_FORCE" not in os.environ else f"\x1b[{code}m{text}\x1b[0m"
 
 
+def _plain(text: str) -> str:
+    """Replace what could command a terminal or hide from the eye: data of strangers is on its way to it."""
+    return "".join(
+        sign if sign in "\n\t" or sign.isprintable() or (sign.isspace() and sign > "\x9f") else "�" for sign in text
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not know, by null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     """Return rows as aligned columns on a terminal, tab-separated when piped; numbers stand right."""
     cells = [[_cell(value) for value in row] for row in rows]
@@ -168,7 +186,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "�" for sign in text)
 
 
 def funnel(result: RunResult) -> str:
@@ -179,9 +197,8 @@ def funnel(result: RunResult) -> str:
             lost = sum(books.lost.values())
             top = sorted(books.lost.items(), key=lambda item: -item[1])[:3]
             said = ", ".join(f"{reason} {count:,}" for reason, count in top)
-            lines.append(
-                f"{books.dataset:<14} {books.stage:<24} {books.rows_in:>9,} {books.rows_out:>9,} {lost:>9,}  {said}".rstrip()
-            )
+            told = f"{books.dataset:<14} {books.stage:<24} {books.rows_in:>9,} {books.rows_out:>9,} {lost:>9,}  {said}"
+            lines.append(told.rstrip())
     lines += [_books_line(job) for job in result.jobs if job.kind == "curate"]
     lines += [_mix_line(job) for job in result.jobs if job.kind == "mix"]
     for job in result.jobs:
@@ -224,13 +241,15 @@ def demo(played: Any) -> str:
         told = f"{each.fault:<18} {each.planted:>8,} {each.caught:>8,} {each.missed:>8,} {each.wrongly_dropped:>16,}"
         lines.append(f"{told}  {each.how}")
     lines.append("")
-    lines.append("every planted fault was caught" if played.ok else "NOT every planted fault was caught, or a shard failed")
+    lines.append(
+        "every planted fault was caught" if played.ok else "NOT every planted fault was caught, or a shard failed"
+    )
     lines.append(f"look:  {played.report.uri}")
     return "\n".join(lines)
 
 
 def prompt(ask: Any, console: Console) -> None:
-    """Read queries, which end with a semicolon, until end of input or `quit`."""
+    """Read queries, which end with a semicolon or with the input, until end of input or `quit`."""
     console.say(
         "curate sql   tables: samples boxes decisions curated outcomes failures runs …   end with ;  quit with ^D"
     )
@@ -243,13 +262,19 @@ def prompt(ask: Any, console: Console) -> None:
                 else next(iter(sys.stdin.readline, ""))
             )
         except (EOFError, StopIteration):
+            if held.strip():
+                _answer(ask, held, console)
             return
         if not held and line.strip().rstrip(";") in ("quit", "exit", ".quit"):
             return
         held += line + "\n"
         if line.rstrip().endswith(";"):
-            try:
-                console.result(None, ask(held))
-            except CurateError as error:
-                console.error(error)
+            _answer(ask, held, console)
             held = ""
+
+
+def _answer(ask: Any, query: str, console: Console) -> None:
+    try:
+        console.result(*ask(query))
+    except CurateError as error:
+        console.error(error)

@@ -1,15 +1,27 @@
 """What a file in jobs/ may say: one sentence, *from* a dataset or *mix* of such, with few and closed keys."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
 
 from curate.errors import ConfigError
 from curate.plugins import Project, find
 from curate.yamlfile import Strict, read_all
 
-Value = bool | int | float | str
+MAX_PACK_TOKENS = 1 << 20
+"""The packer keeps one list per token of room."""
+
+
+def _value(value: object) -> object:
+    if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("must be a text, a finite number, true or false")
+    return value
+
+
+Value = Annotated[bool | int | float | str, PlainValidator(_value)]
+"""What an option or a parameter may be."""
 
 
 class Pictures(Strict):
@@ -28,14 +40,39 @@ class Scoring(Strict):
     options: dict[str, Value] = Field(default_factory=dict)
 
 
+def _scoring(item: object) -> object:
+    """Accept `clip_similarity` and `{clip_similarity: {model: tiny}}`."""
+    if isinstance(item, str):
+        return {"name": item}
+    if isinstance(item, dict) and len(item) == 1:
+        [(name, options)] = item.items()
+        return {"name": name, "options": {} if options is None else options}
+    if isinstance(item, Scoring):
+        return item
+    raise ValueError("must be a scorer's name, or one name with its options")
+
+
+def _steps(chain: tuple[str, ...]) -> tuple[str, ...]:
+    if not chain:
+        raise ValueError("an augmentation needs at least one step")
+    return chain
+
+
 class Export(Strict):
     """How a result is written: exporter, codec, file name, and whether pictures are written beside it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
     as_: Annotated[str, Field(alias="as")]
     codec: str = "asv2"
-    file: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None
+    file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
     pictures: bool = True
+
+    @field_validator("file")
+    @classmethod
+    def _not_ours(cls, value: str | None) -> str | None:
+        if value == "manifest.json":
+            raise ValueError("is the name of the export's own manifest")
+        return value
 
 
 class CurateJob(Strict):
@@ -44,17 +81,11 @@ class CurateJob(Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
     from_: Annotated[str, Field(alias="from")]
     ingest: Pictures = Pictures()
-    score: Annotated[tuple[Scoring, ...], Field(strict=False)] = ()
+    score: Annotated[tuple[Annotated[Scoring, BeforeValidator(_scoring)], ...], Field(strict=False)] = ()
     keep: dict[str, dict[str, Value]] = Field(default_factory=dict)
-    augment: Annotated[tuple[tuple[str, ...], ...], Field(strict=False)] = ()
+    augment: Annotated[tuple[Annotated[tuple[str, ...], AfterValidator(_steps)], ...], Field(strict=False)] = ()
     export: Export | None = None
     seed: int = 0
-
-    @field_validator("score", mode="before")
-    @classmethod
-    def _score_forms(cls, value: object) -> object:
-        """Accept `clip_similarity` and `{clip_similarity: {model: tiny}}`."""
-        return [_scoring(item) for item in value] if isinstance(value, list) else value
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -70,7 +101,9 @@ class CurateJob(Strict):
     @classmethod
     def _keep_forms(cls, value: object) -> object:
         """Accept `has_boxes:` with nothing after it for a filter without parameters."""
-        return {key: params or {} for key, params in value.items()} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        return {key: {} if params is None else params for key, params in value.items()}
 
 
 class Component(Strict):
@@ -79,7 +112,7 @@ class Component(Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
     from_: Annotated[str, Field(alias="from")]
     derived: str | None = None
-    epochs: Annotated[float, Field(gt=0, strict=False)] | None = None
+    epochs: Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)] | None = None
     samples: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -94,7 +127,7 @@ class Tokens(Strict):
 class Pack(Strict):
     """Packs of at most `length` tokens."""
 
-    length: Annotated[int, Field(ge=1)] = 4096
+    length: Annotated[int, Field(ge=1, le=MAX_PACK_TOKENS)] = 4096
 
 
 class MixJob(Strict):
@@ -117,13 +150,9 @@ class MixJob(Strict):
 Job = CurateJob | MixJob
 
 
-def _scoring(item: object) -> object:
-    if isinstance(item, str):
-        return {"name": item}
-    if isinstance(item, dict) and len(item) == 1:
-        [(name, options)] = item.items()
-        return {"name": name, "options": options or {}}
-    return item
+def component_job(reference: str) -> str:
+    """Return the name of the job that a component draws from: `jobs/grit`, `jobs/grit.yaml` → `grit`."""
+    return reference.removeprefix("jobs/").removesuffix(".yaml")
 
 
 def job_path(name: str, project: Project, where: str = "") -> Path:
@@ -132,9 +161,12 @@ def job_path(name: str, project: Project, where: str = "") -> Path:
     Raises:
         ConfigError: neither exists; the hint names the nearest.
     """
-    if Path(name).suffix == ".yaml" and Path(name).is_file():
-        return Path(name)
-    return find("jobs", Path(name).stem, project, where)
+    path = Path(name)
+    if path.suffix == ".yaml" and path.is_file():
+        return path
+    if path.parent not in (Path(), Path("jobs")):
+        raise ConfigError(f"no job at {name}", where=where, hint="a file, or the name of a job of the project")
+    return find("jobs", path.name.removesuffix(".yaml"), project, where)
 
 
 def read_job(path: Path) -> tuple[Job | None, list[ConfigError]]:

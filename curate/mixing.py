@@ -9,7 +9,7 @@ import pyarrow as pa
 from curate import plugins, schema
 from curate.io import storage, tables
 from curate.io.warehouse import Warehouse, read_sql
-from curate.job import MixJob
+from curate.job import MixJob, component_job
 from curate.layout import mix_folder
 from curate.manifest import Books, Manifest
 from curate.plugins import Project, sql_report
@@ -52,7 +52,7 @@ class Mixing:
         draws = []
         for name, component in self.job.mix.items():
             part = mix.Part(
-                name, job_name(component.from_), component.derived or "", component.epochs, component.samples
+                name, component_job(component.from_), component.derived or "", component.epochs, component.samples
             )
             candidates = mix.measured(self._candidates(warehouse, part), module, recipe, count)
             draws.append(mix.drawn(part, candidates, self.job.seed))
@@ -79,11 +79,6 @@ class Mixing:
         rows = StageBooks(self.name, "mix", books["ok"], books["kept"], books["dropped"])
         complete = all(parent.complete for parent in self.parents)
         return JobResult(self.name, "mix", "", digest, "", "", complete, (rows,), manifest["facts"])
-
-
-def job_name(reference: str) -> str:
-    """Return the name of the job that a component draws from: `jobs/grit` → `grit`."""
-    return reference.removeprefix("jobs/")
 
 
 def _books(packed: pa.Table) -> Books:

@@ -13,9 +13,9 @@ from curate.curation import Curation
 from curate.errors import ConfigError, nearest
 from curate.io import storage
 from curate.io.warehouse import read_sql
-from curate.job import CurateJob, Export, Job, MixJob
+from curate.job import CurateJob, Export, Job, MixJob, component_job
 from curate.layout import Layout, job_folder, mix_folder, runs_folder
-from curate.mixing import Mixing, job_name
+from curate.mixing import Mixing
 from curate.plugins import Project, sql_report
 from curate.results import JobResult, Listener, RunResult
 from curate.schema import digest_of
@@ -63,7 +63,7 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
 def _in_order(path: Path, job: Job, project: Project) -> Iterator[tuple[str, Job]]:
     """Yield the jobs that a mix draws from, each once, and then the job itself."""
     if isinstance(job, MixJob):
-        for name in dict.fromkeys(job_name(component.from_) for component in job.mix.values()):
+        for name in dict.fromkeys(component_job(component.from_) for component in job.mix.values()):
             yield checks.loaded(name, project)[0].stem, checks.loaded(name, project)[1]
     yield path.stem, job
 

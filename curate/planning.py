@@ -83,7 +83,8 @@ def _standing(layout: Layout, made_from: dict[str, Any]) -> Plan:
     wanted = json.loads(json.dumps(made_from))
     changed = [key for key in wanted if wanted[key] != plan.made_from.get(key)]
     if changed:
-        said = "; ".join(f"{key} was {_brief(plan.made_from.get(key))}, now {_brief(wanted[key])}" for key in changed)
+        pairs = {key: _difference(plan.made_from.get(key), wanted[key]) for key in changed}
+        said = "; ".join(f"{key} was {_brief(was)}, now {_brief(now)}" for key, (was, now) in pairs.items())
         raise ConfigError(
             f"{layout.dataset} was begun with another plan: {said}",
             file=layout.plan,
@@ -92,9 +93,19 @@ def _standing(layout: Layout, made_from: dict[str, Any]) -> Plan:
     return plan
 
 
+def _difference(was: Any, now: Any) -> tuple[Any, Any]:
+    """Leave out what two mappings or two lists have in common."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        return {key: was.get(key) for key in changed}, {key: now.get(key) for key in changed}
+    if isinstance(was, list) and isinstance(now, list):
+        return [item for item in was if item not in now], [item for item in now if item not in was]
+    return was, now
+
+
 def _brief(value: object) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _files(catalog: Catalog, dataset: str) -> Sequence[str]:
@@ -108,7 +119,7 @@ def _files(catalog: Catalog, dataset: str) -> Sequence[str]:
         uri = expand(template, dataset)
         matches = storage.glob(uri) if any(sign in uri.split("?")[0] for sign in "*[") else [uri]
         local = storage.local_path(uri)
-        if not matches or (local is not None and len(matches) == 1 and matches[0] == uri and not local.exists()):
+        if not matches or (local is not None and len(matches) == 1 and matches[0] == uri and not local.is_file()):
             raise ConfigError(f"nothing at {uri}", file=f"catalogs/{dataset}.yaml", where="uri")
         found += matches
     return found

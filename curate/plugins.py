@@ -21,6 +21,15 @@ KINDS = ("sources", "scorers", "augmenters", "codecs", "exporters")
 FILES = {"datasets": ("catalogs", ".yaml"), "jobs": ("jobs", ".yaml"), "filters": ("sql/filters", ".sql")}
 """Kinds that are data files: folder and suffix."""
 
+MUST_HAVE = {
+    "sources": ("plan", "rows"),
+    "scorers": ("VERSION", "COLUMNS", "NEEDS", "Options", "prepare", "Scorer"),
+    "augmenters": ("VERSION", "augment"),
+    "codecs": ("TOLERANCE", "encode", "decode"),
+    "exporters": ("SUFFIX", "Exporter"),
+}
+"""Kind → what a plug-in of it must define."""
+
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
@@ -59,7 +68,8 @@ def names(kind: str, project: Project) -> list[str]:
     if kind in FILES:
         return list(files(project, *FILES[kind]))
     shipped_names = (path.stem for path in (Path(__file__).parent / kind).glob("*.py") if path.stem != "__init__")
-    return sorted({*shipped_names, *files(project, f"plugins/{kind}", ".py")})
+    own = (name for name in files(project, f"plugins/{kind}", ".py") if _NAME.match(name))
+    return sorted({*shipped_names, *own})
 
 
 def find(kind: str, name: str, project: Project, where: str = "") -> Path:
@@ -78,16 +88,20 @@ def load(kind: str, name: str, project: Project, where: str = "") -> ModuleType:
     """Import one plug-in by kind and name.
 
     Raises:
-        ConfigError: there is none, or it fails to import (the message says which).
+        ConfigError: there is none, it fails to import, or it lacks what its kind must have (the message says which).
     """
-    if name not in names(kind, project) or not _NAME.match(name):
+    if name not in names(kind, project):
         raise ConfigError(f'unknown {kind[:-1]} "{name}"', where=where, hint=nearest(name, names(kind, project)))
     own = files(project, f"plugins/{kind}", ".py").get(name)
+    place = str(own) if own else f"curate.{kind}.{name}"
     try:
-        return _import_file(own, kind) if own else importlib.import_module(f"curate.{kind}.{name}")
+        module = _import_file(own, kind) if own else importlib.import_module(place)
     except Exception as error:
-        place = str(own) if own else f"curate.{kind}.{name}"
         raise ConfigError(f'{kind[:-1]} "{name}" failed to import: {error!r}', file=place, where=where) from error
+    lacking = ", ".join(needed for needed in MUST_HAVE[kind] if not hasattr(module, needed))
+    if lacking:
+        raise ConfigError(f'{kind[:-1]} "{name}" does not define {lacking}', file=place, where=where)
+    return module
 
 
 def _import_file(path: Path, kind: str) -> ModuleType:
@@ -100,7 +114,11 @@ def _import_file(path: Path, kind: str) -> ModuleType:
         raise ImportError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]  # half a module must not pass for a whole one the next time
+        raise
     return module
 
 

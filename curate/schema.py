@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -118,6 +119,9 @@ MIXED = pa.schema(
 UNSTABLE = ("attempts", "fetched_at", "error_detail")
 """Columns that honest re-runs may change, left out of content digests."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Replaced one for one, pairs too, so that the spans of regions stay where they are."""
+
 
 def _row(sample: Sample) -> dict[str, Any]:
     row = {field.name: getattr(sample, field.name) for field in fields(sample)}
@@ -137,7 +141,7 @@ def _row(sample: Sample) -> dict[str, Any]:
 
 
 def to_table(samples: Iterable[Sample]) -> pa.Table:
-    """Return the samples as a table of schema SAMPLES; lone surrogates in text become U+FFFD."""
+    """Return the samples as a table of schema SAMPLES; surrogates in text become U+FFFD."""
     rows = [_row(sample) for sample in samples]
     try:
         return pa.Table.from_pylist(rows, schema=SAMPLES)
@@ -147,7 +151,7 @@ def to_table(samples: Iterable[Sample]) -> pa.Table:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, Mapping):
         return {key: _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -25,7 +25,10 @@ class Where:
 
 @dataclass(slots=True)
 class Session:
-    """Runs phases one after another; knows what failed, what was done and what had been done before."""
+    """Runs phases one after another; knows what failed, what was done and what had been done before.
+
+    Raises ConfigError when there is no such runner.
+    """
 
     where: Where
     listener: Listener
@@ -34,6 +37,10 @@ class Session:
     resumed: int = 0
     started_s: float = field(default_factory=time.monotonic)
     _runner: Any = None
+
+    def __post_init__(self) -> None:
+        if self.where.runner not in RUNNERS:
+            raise ConfigError(f'unknown runner "{self.where.runner}"', hint=nearest(self.where.runner, RUNNERS))
 
     def run(self, phase: Phase, tasks: Sequence[ShardTask], folder: str) -> set[int]:
         """Run `phase` over those tasks whose file is not in `folder` yet; return all shards that are, then."""
@@ -64,8 +71,6 @@ class Session:
 
     def _open(self) -> Any:
         if self._runner is None:
-            if self.where.runner not in RUNNERS:
-                raise ConfigError(f'unknown runner "{self.where.runner}"', hint=nearest(self.where.runner, RUNNERS))
             module = importlib.import_module(f"curate.runner.{self.where.runner}")
             self._runner = module.open_runner(self.where.address, self.where.cpus)
         return self._runner

@@ -1,5 +1,7 @@
 """YAML files read strictly: every mistake is named with its line, its path and the nearest valid key."""
 
+from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,12 +12,31 @@ from curate.errors import ConfigError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 Step = str | int
+MAX_DEPTH = 50
+"""Nesting beyond this is no configuration."""
 
 
 class Strict(BaseModel):
     """A closed set of keys: an unknown one is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what makes a small file large: aliases, and nesting without end."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias is not allowed, write it out", problem_mark=mark)
+        if self.depth >= MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_DEPTH} levels deep", problem_mark=mark)
+        self.depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
@@ -34,10 +55,12 @@ def read_all(path: Path, model: type[Model]) -> tuple[Model | None, list[ConfigE
     """Read one YAML file as `model`, and return it, or None with every mistake in it."""
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
-        doubled = _doubled(yaml.compose(text, Loader=yaml.SafeLoader), ())
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        return None, [ConfigError(f"not YAML: {' '.join(str(error).split())}", file=str(path))]
+        data = yaml.load(text, Loader=_Loader)
+        doubled = _doubled(_compose(text), ())
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        return None, [ConfigError(f"not YAML: {' '.join(str(error).split())}", file=place)]
     except OSError as error:
         return None, [ConfigError(f"cannot be read: {error.strerror}", file=str(path))]
     if not isinstance(data, dict):
@@ -66,7 +89,7 @@ def dotted(steps: tuple[Step, ...]) -> str:
 
 
 def _translate(path: Path, model: type[BaseModel], item: dict[str, Any]) -> ConfigError:
-    steps = tuple(step for step in item["loc"] if not (isinstance(step, str) and "-" in step))
+    steps: tuple[Step, ...] = item["loc"]
     if item["type"] == "extra_forbidden":
         keys = _keys_at(model, steps[:-1])
         return mistake(path, steps, f'unknown key "{steps[-1]}"', nearest(str(steps[-1]), keys))
@@ -97,8 +120,8 @@ def _item(annotation: Any) -> Any:
 
 def _line(path: Path, steps: tuple[Step, ...]) -> int | None:
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError):
+        node = _compose(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError):
         return None
     line = 1
     for step in steps:
@@ -115,11 +138,16 @@ def _line(path: Path, steps: tuple[Step, ...]) -> int | None:
     return line
 
 
+@lru_cache(maxsize=1)
+def _compose(text: str) -> yaml.Node | None:
+    return yaml.compose(text, Loader=_Loader)
+
+
 def _doubled(node: yaml.Node | None, here: tuple[Step, ...]) -> list[tuple[Step, ...]]:
     if isinstance(node, yaml.SequenceNode):
         return [found for i, item in enumerate(node.value) for found in _doubled(item, (*here, i))]
     if not isinstance(node, yaml.MappingNode):
         return []
-    keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
-    twice = [(*here, key) for key in sorted({key for key in keys if keys.count(key) > 1})]
+    keys = Counter(key.value for key, _ in node.value if isinstance(key.value, str))
+    twice = [(*here, key) for key, times in sorted(keys.items()) if times > 1]
     return twice + [found for key, value in node.value for found in _doubled(value, (*here, str(key.value)))]

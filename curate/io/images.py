@@ -1,6 +1,7 @@
 """Pictures as bytes and as pixels, the only door to Pillow: whatever a file holds ends in SampleError."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from PIL import Image, UnidentifiedImageError
 from curate.errors import SampleError
 from curate.kernels.phash import SIDE, phash
 from curate.sample import Pixels
+
+# Broken files are this platform's daily bread: what Pillow says of them is said by our error codes.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")

@@ -107,8 +107,15 @@ def parameters(sql: str) -> set[str]:
 
 
 def read_sql(path: Path) -> str:
-    """Return the text of an SQL file."""
-    return path.read_text(encoding="utf-8")
+    """Return the text of an SQL file.
+
+    Raises:
+        ConfigError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8: {error}", file=str(path)) from error
 
 
 def _first_line(error: Exception) -> str:
