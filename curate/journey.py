@@ -105,7 +105,8 @@ def _refused(row: Row) -> str:
 
 def _mixed(row: Row) -> str:
     place = f"pack {row['pack']} slot {row['slot']}" if row["reason"] is None else f"left out: {row['reason']}"
-    return f"{row['mix']} · {row['component']} draw {row['draw']} · {place} · {row['n_text_tok']} + {row['n_img_tok']} tokens"
+    tokens = f"{row['n_text_tok']} + {row['n_img_tok']} tokens"
+    return f"{row['mix']} · {row['component']} draw {row['draw']} · {place} · {tokens}"
 
 
 def _short(value: Any) -> str:

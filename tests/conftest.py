@@ -105,7 +105,7 @@ def serve(request: pytest.FixtureRequest) -> Callable[[Path], str]:
 
     def start(folder: Path) -> str:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         request.addfinalizer(server.server_close)
         request.addfinalizer(server.shutdown)

@@ -72,7 +72,7 @@ def test_what_duckdb_refuses_is_a_config_error_of_one_line(warehouse: Warehouse,
 
 def test_what_fails_on_its_way_is_a_config_error(warehouse: Warehouse) -> None:
     for attempt in (warehouse.answer, warehouse.table):
-        with pytest.raises(ConfigError, match="(?i)convert"):
+        with pytest.raises(ConfigError, match=r"(?i)convert"):
             attempt("select cast(b as int) from t")
 
 
@@ -100,14 +100,16 @@ def test_parameters_are_listed_without_running(sql: str, names: set[str]) -> Non
     assert parameters(sql) == names
 
 
-@pytest.mark.parametrize("sql", ["", ";", "select 1; select 2", "create table x (a int)", "attach 'x'", "set threads = 1"])
+@pytest.mark.parametrize(
+    "sql", ["", ";", "select 1; select 2", "create table x (a int)", "attach 'x'", "set threads = 1"]
+)
 def test_more_or_less_than_one_select_is_refused(sql: str) -> None:
     with pytest.raises(ConfigError, match="exactly one SELECT"):
         parameters(sql)
 
 
 def test_what_does_not_parse_is_refused() -> None:
-    with pytest.raises(ConfigError, match="(?i)parser error"):
+    with pytest.raises(ConfigError, match=r"(?i)parser error"):
         parameters("select from from")
 
 

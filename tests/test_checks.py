@@ -1,0 +1,180 @@
+"""Every mistake in a job is found before anything runs, at its place, with the nearest name; sound jobs have none."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Workshop
+
+from curate.checks import check, loaded
+from curate.errors import ConfigError
+from curate.plugins import Project, names
+
+SHIPPED = Project("/nowhere")
+GOOD_BOXES = "{min_area: 0, max_area: 1, min_score: 0, max_out_of_frame: 1, max_duplicate_iou: 1}"
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    """No web server: nothing is fetched here."""
+    return Workshop(tmp_path / "project", tmp_path / "root", tmp_path, "")
+
+
+def said(workshop: Workshop, text: str, name: str = "mine") -> list[ConfigError]:
+    workshop.write(f"jobs/{name}.yaml", text)
+    workshop.write("catalogs/tiny.yaml", "source: cc12m\nuri: /x.tsv\nlicence: CC0\n")
+    workshop.write("jobs/flipped.yaml", "from: tiny\naugment: [hflip, [square_pad, hflip]]\n")
+    return check(name, workshop.project)
+
+
+@pytest.mark.parametrize("name", names("jobs", SHIPPED))
+def test_shipped_jobs_have_no_mistakes(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CURATE_WORLD", str(tmp_path))
+    monkeypatch.setenv("SA1B_LINKS", str(tmp_path / "links.tsv"))
+    assert check(name, SHIPPED) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what", "near"),
+    [
+        ("from: tinny", "from", "unknown dataset", "tiny"),
+        ("from: tiny\nscore: [box_stat]", "score[0]", "unknown scorer", "box_stats"),
+        ("from: tiny\nscore: [box_stats, ../x]", "score[1]", "unknown scorer", ""),
+        ("from: tiny\nscore: [box_stats, box_stats]", "score", "twice", ""),
+        ("from: tiny\nscore: [clip_similarity: {modell: x}]", "score[0].clip_similarity.modell", "no option", "model"),
+        ("from: tiny\nscore: [clip_similarity: {model: 3}]", "score[0].clip_similarity.model", "must be str", ""),
+        ("from: tiny\nkeep: {has_box: }", "keep.has_box", "unknown filter", "has_boxes"),
+        (
+            "from: tiny\nscore: [clip_similarity]\nkeep: {aligned: }",
+            "keep.aligned",
+            'needs the parameter "min_clip"',
+            "",
+        ),
+        ("from: tiny\nkeep: {everything: {low: 1}}", "keep.everything.low", 'no parameter "low"', ""),
+        ("from: tiny\nkeep: {aligned: {min_clip: 0.3}}", "keep.aligned", 'scores of "clip_similarity"', "score:"),
+        (f"from: tiny\nkeep: {{good_boxes: {GOOD_BOXES}}}", "keep.good_boxes", 'scores of "box_stats"', ""),
+        ("from: tiny\naugment: [hflop]", "augment[0]", "unknown augmenter", "hflip"),
+        ("from: tiny\naugment: [hflip, [square_pad, flip]]", "augment[1]", "unknown augmenter", "hflip"),
+        ("from: tiny\naugment: [hflip, hflip]", "augment", "twice", ""),
+        ("from: tiny\naugment: [hflip, [hflip]]", "augment", "twice", ""),
+        ("from: tiny\nexport: {as: llava}", "export.as", "unknown exporter", "llava_json"),
+        ("from: tiny\nexport: {as: llava_json, codec: asv}", "export.codec", "unknown codec", "asv2"),
+        ("mix: {a: {from: flipedd}}", "mix.a.from", "unknown job", "flipped"),
+        ("mix: {a: {from: flipped, epochs: 1, samples: 3}}", "mix.a", "not both", ""),
+        ("mix: {a: {from: flipped, derived: hflop}}", "mix.a.derived", "derives nothing", "hflip"),
+        ("mix: {a: {from: flipped, derived: square_pad}}", "mix.a.derived", "derives nothing", "square_pad+hflip"),
+        ("mix: {a: {from: mine}}", "mix.a.from", "draws from itself", ""),
+        ("mix: {a: {from: flipped}}\ntokens: {model: llava}", "tokens.model", "unknown token model", "llava-1.5-336"),
+        ("mix: {a: {from: flipped}}\ntokens: {tokenizer: /no.json}", "tokens.tokenizer", "no tokenizer at", "clip"),
+        ("mix: {a: {from: flipped}}\npack: {length: 100}", "pack.length", "cannot hold", ""),
+        ("mix: {a: {from: flipped}}\nexport: {as: web}", "export.as", "unknown exporter", "webdataset"),
+    ],
+)
+def test_a_mistake_is_named(workshop: Workshop, text: str, where: str, what: str, near: str) -> None:
+    found = [each for each in said(workshop, text) if each.where == where]
+    assert len(found) == 1, said(workshop, text)
+    assert what in found[0].what
+    assert near in found[0].hint
+    assert "jobs/mine.yaml:" in found[0].file
+
+
+def test_a_boolean_is_no_number(workshop: Workshop) -> None:
+    workshop.write(
+        "plugins/scorers/own.py",
+        '"""Own."""\nfrom dataclasses import dataclass\n'
+        "VERSION, COLUMNS, NEEDS, prepare, Scorer = 1, {}, None, None, None\n"
+        "@dataclass\nclass Options:\n    size: int = 1\n    rate: float = 1.0\n    fast: bool = False\n",
+    )
+    assert said(workshop, "from: tiny\nscore: [own: {size: 2, rate: 1, fast: true}]") == []
+    found = said(workshop, "from: tiny\nscore: [own: {size: true, rate: false, fast: 1}]")
+    assert [each.where for each in found] == ["score[0].own.size", "score[0].own.rate", "score[0].own.fast"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("selec sample_id from samples", "syntax error"),
+        ("select sample_id, null as reason from samples; select 1", "exactly one SELECT"),
+        ("delete from samples", "exactly one SELECT"),
+        ("copy samples to '/tmp/x.csv'", "exactly one SELECT"),
+        ("", "exactly one SELECT"),
+        ("-- nothing at all", "exactly one SELECT"),
+    ],
+)
+def test_sql_that_is_no_filter(workshop: Workshop, sql: str, what: str) -> None:
+    workshop.write("sql/filters/own.sql", sql)
+    [found] = said(workshop, "from: tiny\nkeep: {own: }")
+    assert found.where == "keep.own"
+    assert what in found.what
+
+
+def test_scores_are_seen_behind_any_punctuation_but_not_in_comments_and_texts(workshop: Workshop) -> None:
+    workshop.write("sql/filters/own.sql", "select sample_id, null as reason from samples where exists (from box_stats)")
+    [found] = said(workshop, "from: tiny\nkeep: {own: }")
+    assert 'scores of "box_stats"' in found.what
+    workshop.write(
+        "sql/filters/own.sql",
+        "-- like box_stats here\n/* and box_stats\n there */\n"
+        "select sample_id, 'see box_stats, it''s' as reason from samples",
+    )
+    assert said(workshop, "from: tiny\nkeep: {own: }") == []
+
+
+def test_several_mistakes_are_all_named(workshop: Workshop) -> None:
+    found = said(
+        workshop,
+        "from: nowhere\nscore: [box_stat]\nkeep: {has_boxs: , aligned: {min: 1}}\naugment: [flop]\n"
+        "export: {as: x, codec: y}\n",
+    )
+    assert {each.where for each in found} == {
+        "from", "score[0]", "keep.has_boxs", "keep.aligned", "keep.aligned.min", "augment[0]",
+        "export.as", "export.codec",
+    }  # fmt: skip
+
+
+def test_mistakes_of_the_jobs_that_a_mix_draws_from_are_named_in_their_own_file(workshop: Workshop) -> None:
+    workshop.write("jobs/bad.yaml", "from: tiny\nscore: [nothing_like_it]\n")
+    [found] = said(workshop, "mix: {a: {from: jobs/bad}}")
+    assert found.file.endswith("jobs/bad.yaml:2")
+
+
+def test_a_mix_of_a_mix(workshop: Workshop) -> None:
+    workshop.write("jobs/inner.yaml", "mix: {a: {from: flipped}}\n")
+    found = said(workshop, "mix: {b: {from: inner}}")
+    assert [(each.where, '"inner" is a mix' in each.what) for each in found] == [("mix.b.from", True)]
+
+
+def test_a_circle_of_mixes_ends(workshop: Workshop) -> None:
+    workshop.write("jobs/other.yaml", "mix: {a: {from: mine}}\n")
+    assert any("draws from itself" in each.what for each in said(workshop, "mix: {b: {from: other}}"))
+
+
+def test_a_component_may_be_named_in_three_ways(workshop: Workshop) -> None:
+    text = "mix: {a: {from: flipped}, b: {from: jobs/flipped, derived: hflip}, c: {from: jobs/flipped.yaml}}"
+    assert said(workshop, text) == []
+
+
+def test_a_catalog_with_a_mistake_is_named_in_its_own_file(workshop: Workshop) -> None:
+    workshop.write("catalogs/bad.yaml", "source: cc12m\nuri: x\nlicense: CC0\n")
+    found = said(workshop, "from: bad\n")
+    assert found
+    assert "catalogs/bad.yaml" in found[0].file
+
+
+def test_a_catalog_with_an_unknown_source(workshop: Workshop) -> None:
+    workshop.write("catalogs/bad.yaml", "source: cc12\nuri: x\nlicence: CC0\n")
+    [found] = said(workshop, "from: bad\n")
+    assert "unknown source" in found.what
+    assert "cc12m" in found.hint
+
+
+def test_a_job_that_is_absent(workshop: Workshop) -> None:
+    [found] = check("demoo", workshop.project)
+    assert "unknown job" in found.what
+    assert "demo" in found.hint
+
+
+def test_loaded_raises_the_first(workshop: Workshop) -> None:
+    said(workshop, "from: tiny\naugment: [x]\n")
+    with pytest.raises(ConfigError, match="unknown augmenter"):
+        loaded("mine", workshop.project)
+    assert loaded("flipped", workshop.project)[0].stem == "flipped"
