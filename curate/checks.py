@@ -8,10 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from curate import plugins
+import pyarrow as pa
+
+from curate import plugins, schema
 from curate.catalog import load_catalog
 from curate.errors import ConfigError, nearest
-from curate.io.warehouse import parameters, read_sql
+from curate.io.warehouse import Warehouse, parameters, read_sql
 from curate.job import CurateJob, Export, Job, MixJob, component_job, job_path, read_job
 from curate.kernels.token_count import PICTURE_TOKENS
 from curate.plugins import Project
@@ -103,9 +105,33 @@ def _check_filter(
     for key in sorted(given.keys() - wanted):
         yield mistake(path, (*steps, key), f'filter "{name}" has no parameter "{key}"', nearest(key, wanted))
     words = set(re.findall(r"\w+", _NO_CODE.sub(" ", sql)))
-    for scorer in sorted(set(plugins.names("scorers", project)) & words - measured):
+    unscored = sorted(set(plugins.names("scorers", project)) & words - measured)
+    for scorer in unscored:
         hint = f"add  score: [{scorer}]"
         yield mistake(path, steps, f'filter "{name}" reads the scores of "{scorer}", which the job does not run', hint)
+    if wanted == given.keys() and not unscored:
+        yield from _caught(path, steps, lambda: _bind(sql, given, measured, project))
+
+
+def _bind(sql: str, given: dict[str, Any], measured: set[str], project: Project) -> None:
+    """Run a filter over one row of each table: what fails there would fail on every shard.
+
+    Raises:
+        ConfigError: an unknown column, a parameter of the wrong type, or an answer without `sample_id, reason`.
+    """
+    row = {"sample_id": "0", "status": "ok", "shard": 0, "row": 0}
+    samples = pa.Table.from_pylist([row], schema=schema.SAMPLES)
+    warehouse = Warehouse(threads=1)
+    warehouse.add("samples", samples, schema.SAMPLES)
+    warehouse.add("corpus", samples, schema.SAMPLES)
+    for name in measured & set(plugins.names("scorers", project)):
+        scores = {column: [0.5] for column in plugins.load("scorers", name, project).COLUMNS}
+        table = pa.table({"sample_id": ["0"], "scores": [name], **scores})
+        warehouse.add(name, table, table.schema)
+    found = warehouse.table(sql, given).column_names
+    warehouse.close()
+    if not {"sample_id", "reason"} <= set(found):
+        raise ConfigError(f"the filter gives {', '.join(found)}, not sample_id and reason")
 
 
 def _check_mix(path: Path, job: MixJob, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:

@@ -44,7 +44,7 @@ ROOT = "curated"
 def _console(json: bool = False, quiet: bool = False, verbose: bool = False) -> "Iterator[Console]":
     """Give the console, and turn what goes wrong into a message and an exit code."""
     from curate.console import Console
-    from curate.errors import ConfigError, CurateError
+    from curate.errors import ConfigError, CurateError, OutsideError
 
     console = Console(json=json, quiet=quiet, verbose=verbose)
     try:
@@ -54,7 +54,8 @@ def _console(json: bool = False, quiet: bool = False, verbose: bool = False) -> 
         console.error(error)
         if verbose:
             raise
-        raise typer.Exit(CONFIG if isinstance(error, ConfigError) else OUTSIDE) from None
+        codes = {ConfigError: CONFIG, OutsideError: OUTSIDE}
+        raise typer.Exit(codes.get(type(error), FINDINGS)) from None
     except KeyboardInterrupt:
         console.finish()
         console.say("interrupted; committed shards are safe, the same command goes on from here")
@@ -90,7 +91,7 @@ def run(
     address: Address = None,
     cpus: Cpus = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first rows of each dataset.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan; change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan; write nothing.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -100,17 +101,19 @@ def run(
     Examples:  curate run jobs/cc12m.yaml --limit 10000
                curate run jobs/grit.yaml --root s3://lab/curated --address ray://head:10001
     """
-    if dry_run:
-        check(job, project=project, json=json)
-        return
     with _console(json, quiet, verbose) as console:
         from curate import console as shown
         from curate import pipeline
-        from curate.session import Where
+        from curate.driver import Where
 
         _refuse(job, project, console)
-        _aside(console)
         asked = pipeline.Run(_place(root), _project(project), Where(runner, address, cpus), limit)
+        if dry_run:
+            told = pipeline.rehearse(job, asked)
+            text = shown.table(("job", "dataset", "shards", "done", "rows"), [tuple(row.values()) for row in told])
+            console.result({"schema": "curate.dry-run/1", "datasets": told}, text)
+            return
+        _aside(console)
         result = pipeline.run(job, asked, console)
         console.finish()
         console.result({"schema": "curate.run/1", **asdict(result)}, shown.funnel(result))
@@ -125,7 +128,8 @@ def _refuse(job: str, project: str, console: "Console") -> None:
     for mistake in mistakes:
         console.error(mistake)
     if mistakes:
-        console.say(f"{len(mistakes)} mistake(s). Nothing was run.")
+        if not console.json:
+            console.say(f"{len(mistakes)} mistake(s). Nothing was run.")
         raise typer.Exit(CONFIG)
 
 
@@ -262,8 +266,8 @@ def export(
     """
     with _console(json) as console:
         from curate import pipeline
+        from curate.driver import Where
         from curate.job import Export
-        from curate.session import Where
 
         asked = pipeline.Run(_place(root), _project(project), Where())
         folder, manifest = pipeline.export_last(job, Export(as_=as_, codec=codec, pictures=pictures), asked)
@@ -288,7 +292,7 @@ def demo(
     with _console(json, quiet, verbose) as console:
         from curate import console as shown
         from curate.demo import play
-        from curate.session import Where
+        from curate.driver import Where
 
         _aside(console)
         played = play.play(_place(root), Where(runner, None, cpus), scenes, console)

@@ -9,6 +9,7 @@ from typing import Any
 
 from curate import __version__, planning, plugins
 from curate.catalog import Catalog, load_catalog
+from curate.driver import Driver
 from curate.errors import ConfigError
 from curate.io import storage
 from curate.io.fetch import FetchOptions
@@ -20,7 +21,6 @@ from curate.manifest import Books, Manifest
 from curate.plugins import Project
 from curate.results import JobResult, StageBooks
 from curate.schema import digest_of
-from curate.session import Session
 from curate.shards import Phase, ShardTask, shard_name
 from curate.stages import augment, decide, ingest, score
 from curate.stages.commit import Committed, committed
@@ -30,13 +30,13 @@ Builder = Callable[[], Any]
 
 @dataclass(frozen=True, slots=True)
 class Curation:
-    """One job on its way: what it says, and the session that runs its phases."""
+    """One job on its way: what it says, and the driver that runs its phases."""
 
     name: str
     job: CurateJob
     project: Project
     layout: Layout
-    session: Session
+    driver: Driver
 
     def run(self, limit: int | None) -> JobResult:
         """Do what is not done yet, phase by phase, and account for every row.
@@ -141,7 +141,7 @@ class Curation:
 
     def _run(self, phase: Phase, tasks: Sequence[ShardTask], place: Callable[..., str]) -> dict[int, Committed]:
         """Run a phase over the shards that are not committed yet, and return the books of all that are then."""
-        committed_now = self.session.run(phase, tasks, place())
+        committed_now = self.driver.run(phase, tasks, place())
         return {task.shard: committed(place(task.shard)) for task in tasks if task.shard in committed_now}
 
     def _augment_books(self, children: dict[int, Committed]) -> tuple[StageBooks, ...]:

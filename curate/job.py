@@ -171,8 +171,7 @@ def job_path(name: str, project: Project, where: str = "") -> Path:
 
 def read_job(path: Path) -> tuple[Job | None, list[ConfigError]]:
     """Read a job, and return it, or None with every mistake in its file."""
-    mixes = any(line.startswith("mix:") for line in _lines(path))
-    return read_all(path, MixJob) if mixes else read_all(path, CurateJob)
+    return read_all(path, CurateJob, {"mix": MixJob})
 
 
 def load_job(path: Path) -> Job:
@@ -185,10 +184,3 @@ def load_job(path: Path) -> Job:
     if job is None:
         raise mistakes[0]
     return job
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []

@@ -1,6 +1,7 @@
 """A job that mixes: measure the components, draw, pack, and freeze the packs with their manifest."""
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from curate.manifest import Books, Manifest
 from curate.plugins import Project, sql_report
 from curate.results import JobResult, Listener, StageBooks
 from curate.schema import digest_of
+from curate.shards import ShardReport
 from curate.stages import mix
 from curate.views import open_root
 
@@ -41,10 +43,13 @@ class Mixing:
         folder = f"{mix_folder(self.root, self.name)}/{digest}"
         listener.phase("mix", self.name, 1, int(storage.exists(f"{folder}/manifest.json")), None)
         if not storage.exists(f"{folder}/manifest.json"):
-            self._build(codec, digest, folder)
+            started = time.monotonic()
+            draws = self._build(codec, digest, folder)
+            listener.shard(ShardReport(self.name, 0, True, draws, seconds=time.monotonic() - started))
         return self._result(digest, json.loads(storage.read_bytes(f"{folder}/manifest.json")))
 
-    def _build(self, codec: str, digest: str, folder: str) -> None:
+    def _build(self, codec: str, digest: str, folder: str) -> int:
+        """Measure, draw, pack and commit; return the number of draws."""
         tokens = self.job.tokens
         recipe = mix.Recipe(tokens.model, tokens.tokenizer, tokens.max, self.job.pack.length, self.job.seed)
         count, module = mix.tokenizer(tokens.tokenizer), plugins.load("codecs", codec, self.project)
@@ -69,6 +74,7 @@ class Mixing:
         )
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
+        return packed.num_rows
 
     def _candidates(self, warehouse: Warehouse, part: mix.Part) -> pa.Table:
         sql = read_sql(sql_report("component", self.project))

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from curate import checks, plugins
+from curate import checks, planning, plugins
+from curate.catalog import load_catalog
 from curate.curation import Curation
+from curate.driver import Driver, Where
 from curate.errors import ConfigError, nearest
 from curate.io import storage
 from curate.io.warehouse import read_sql
@@ -19,7 +21,6 @@ from curate.mixing import Mixing
 from curate.plugins import Project, sql_report
 from curate.results import JobResult, Listener, RunResult
 from curate.schema import digest_of
-from curate.session import Session, Where
 from curate.stages.export import Exported, Writing, export
 from curate.views import open_root, runs_table
 
@@ -43,21 +44,40 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
     """
     path, job = checks.loaded(name, asked.project)
     started = time.monotonic()
-    session = Session(asked.where, listener)
+    driver = Driver(asked.where, listener)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{path.stem}"
     jobs: list[JobResult] = []
     try:
         for each_name, each in _in_order(path, job, asked.project):
-            jobs.append(_one(each_name, each, asked, session, tuple(jobs)))
+            jobs.append(_one(each_name, each, asked, driver, tuple(jobs)))
             _record_job(asked.root, run_id, jobs[-1])
             jobs[-1] = _exported(jobs[-1], each.export, asked)
     finally:
-        session.close()
+        driver.close()
     seconds = time.monotonic() - started
-    result = RunResult(run_id, asked.root, tuple(jobs), tuple(session.failed), session.done, session.resumed, seconds)
+    result = RunResult(run_id, asked.root, tuple(jobs), tuple(driver.failed), driver.done, driver.resumed, seconds)
     record = {"schema": "curate.run/1", **asdict(result)}
     storage.write_bytes(f"{runs_folder(asked.root)}/{run_id}/run.json", json.dumps(record, indent=1).encode())
     return result
+
+
+def rehearse(name: str, asked: Run) -> tuple[dict[str, Any], ...]:
+    """Say what `run` would ingest, dataset by dataset: shards, how many are done, and rows where known.
+
+    Raises:
+        ConfigError: as `run` does. Nothing is written.
+    """
+    told = []
+    for each_name, job in _in_order(*checks.loaded(name, asked.project), asked.project):
+        if isinstance(job, CurateJob):
+            layout = Layout(asked.root, job.from_)
+            catalog = load_catalog(job.from_, asked.project)
+            shards = planning.draft(layout, catalog, asked.project, job.ingest, asked.limit).shards
+            done = storage.list_names(layout.samples(), ".parquet")
+            rows = None if any(part.rows is None for part in shards) else sum(part.rows or 0 for part in shards)
+            row = {"job": each_name, "dataset": job.from_, "shards": len(shards), "done": len(done), "rows": rows}
+            told.append(row)
+    return tuple(told)
 
 
 def _in_order(path: Path, job: Job, project: Project) -> Iterator[tuple[str, Job]]:
@@ -68,10 +88,10 @@ def _in_order(path: Path, job: Job, project: Project) -> Iterator[tuple[str, Job
     yield path.stem, job
 
 
-def _one(name: str, job: Job, asked: Run, session: Session, before: tuple[JobResult, ...]) -> JobResult:
+def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResult, ...]) -> JobResult:
     if isinstance(job, CurateJob):
-        return Curation(name, job, asked.project, Layout(asked.root, job.from_), session).run(asked.limit)
-    return Mixing(name, job, asked.project, asked.root, before).run(session.listener)
+        return Curation(name, job, asked.project, Layout(asked.root, job.from_), driver).run(asked.limit)
+    return Mixing(name, job, asked.project, asked.root, before).run(driver.listener)
 
 
 def _exported(result: JobResult, wanted: Export | None, asked: Run) -> JobResult:

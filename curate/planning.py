@@ -38,6 +38,20 @@ def make(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures,
         ConfigError: the standing plan was made from something else (the message names what changed), or there
             is nothing to plan.
     """
+    plan = draft(layout, catalog, project, pictures, limit)
+    if not storage.exists(layout.plan):
+        body = {"schema": SCHEMA, "digest": plan.digest, "made_from": plan.made_from}
+        shards = [asdict(shard) for shard in plan.shards]
+        storage.write_bytes(layout.plan, json.dumps({**body, "shards": shards}, indent=1).encode())
+    return plan
+
+
+def draft(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures, limit: int | None) -> Plan:
+    """Return what `make` would, and write nothing.
+
+    Raises:
+        ConfigError: as `make` does.
+    """
     uris = _files(catalog, layout.dataset)
     source = plugins.load("sources", catalog.source, project)
     renewed: tuple[str, ...] = getattr(source, "RENEWED", ())
@@ -54,9 +68,6 @@ def make(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures,
     plan = Plan(tuple(_limited(source.plan(uris, catalog.shard_rows), limit)), made_from)
     if not plan.shards:
         raise ConfigError(f"{layout.dataset} has no rows", hint=f"looked in {', '.join(uris)}")
-    body = {"schema": SCHEMA, "digest": plan.digest, "made_from": made_from}
-    shards = [asdict(shard) for shard in plan.shards]
-    storage.write_bytes(layout.plan, json.dumps({**body, "shards": shards}, indent=1).encode())
     return plan
 
 

@@ -1,6 +1,7 @@
 """YAML files read strictly: every mistake is named with its line, its path and the nearest valid key."""
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from curate.errors import ConfigError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
+Other = TypeVar("Other", bound=BaseModel)
 Step = str | int
 MAX_DEPTH = 50
 """Nesting beyond this is no configuration."""
@@ -51,8 +53,13 @@ def read_model(path: Path, model: type[Model]) -> Model:
     return found
 
 
-def read_all(path: Path, model: type[Model]) -> tuple[Model | None, list[ConfigError]]:
-    """Read one YAML file as `model`, and return it, or None with every mistake in it."""
+def read_all(
+    path: Path, model: type[Model], keyed: Mapping[str, type[Other]] | None = None
+) -> tuple[Model | Other | None, list[ConfigError]]:
+    """Read one YAML file as `model`, and return it, or None with every mistake in it.
+
+    `keyed` names another model for a file that has a certain key.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         data = yaml.load(text, Loader=_Loader)
@@ -66,10 +73,11 @@ def read_all(path: Path, model: type[Model]) -> tuple[Model | None, list[ConfigE
     if not isinstance(data, dict):
         return None, [ConfigError("must be a mapping of keys to values", file=str(path))]
     mistakes = [mistake(path, steps, f'key "{steps[-1]}" is given twice') for steps in doubled]
+    wanted: type[Model | Other] = next((other for key, other in (keyed or {}).items() if key in data), model)
     try:
-        found = model.model_validate(data)
+        found = wanted.model_validate(data)
     except ValidationError as error:
-        mistakes += [_translate(path, model, dict(item)) for item in error.errors()]
+        mistakes += [_translate(path, wanted, dict(item)) for item in error.errors()]
         return None, mistakes
     return (None, mistakes) if mistakes else (found, [])
 

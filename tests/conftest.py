@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from curate.driver import Where
 from curate.io import images, storage
 from curate.pipeline import Run, run
 from curate.plugins import Project
 from curate.results import RunResult
-from curate.session import Where
 from curate.shards import ShardReport
 
 RCLONE = Path(sys.executable).with_name("rclone")

@@ -16,10 +16,10 @@ from conftest import Quiet, Workshop
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from curate import pipeline
-from curate.errors import ConfigError
+from curate.driver import Where
+from curate.errors import ConfigError, ShardError
 from curate.job import Export
 from curate.results import RunResult, StageBooks
-from curate.session import Where
 from curate.shards import ShardReport
 
 SCORER = '''"""How often a caption says very."""
@@ -442,7 +442,7 @@ def test_another_seed_is_another_mix(shop: Workshop) -> None:
 def test_a_component_with_nothing_to_draw_is_named(shop: Workshop) -> None:
     job(shop, low=1000)
     mix(shop, "  a: {from: mine}\n")
-    with pytest.raises(ConfigError, match="a: the component has no samples"):
+    with pytest.raises(ShardError, match="a: the component has no samples"):
         shop.run("mixed")
 
 

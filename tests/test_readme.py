@@ -15,7 +15,9 @@ README = (REPO / "README.md").read_text(encoding="utf-8")
 def test_tree_names_every_room_and_nothing_else() -> None:
     tree = README.split("## The house")[1].split("```")[1]
     inside = tree.split("curate/\n")[1].split("\njobs/")[0]
-    named = {word.rstrip("/") for line in inside.splitlines() for word in re.findall(r"^\s+((?:\w+(?:\.py|/) ?)+)", line)}
+    named = {
+        word.rstrip("/") for line in inside.splitlines() for word in re.findall(r"^\s+((?:\w+(?:\.py|/) ?)+)", line)
+    }
     named = {part.rstrip("/") for group in named for part in group.split()}
     on_disk = {
         path.name

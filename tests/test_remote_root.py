@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from curate import journey
+from curate.driver import Where
 from curate.io import storage
 from curate.job import Export
 from curate.pipeline import Run, export_last, run
-from curate.session import Where
 from curate.views import open_root
 
 JOB = "from: tiny\nkeep: {unique_pictures: }\naugment: [square_pad, hflip]\n"

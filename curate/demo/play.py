@@ -15,6 +15,7 @@ from curate.demo import verdict
 from curate.demo.server import serve
 from curate.demo.verdict import Verdict
 from curate.demo.world import DATASETS, make_world
+from curate.driver import Where
 from curate.errors import ConfigError
 from curate.io import storage, tables
 from curate.io.warehouse import read_sql
@@ -23,7 +24,6 @@ from curate.pipeline import Run, run
 from curate.plugins import Project, sql_report
 from curate.report.page import ReportOptions, Written, write_report
 from curate.results import Listener, RunResult
-from curate.session import Where
 from curate.views import open_root
 
 SEED = 7

@@ -102,9 +102,7 @@ class _Turns:
         self._left: dict[str, deque[int]] = {}
         for index, text in enumerate(urls):
             self._left.setdefault(_host(text), deque()).append(index)
-        self._ready = deque(
-            host for turn in range(per_host) for host, left in self._left.items() if len(left) > turn
-        )
+        self._ready = deque(host for turn in range(per_host) for host, left in self._left.items() if len(left) > turn)
 
     def take(self) -> tuple[str, int, str] | None:
         """Return (host, index, URL), or None when every URL is done or under way."""

@@ -243,9 +243,7 @@ def _protocol(uri: str) -> str | None:
 
 def _writable(uri: str) -> Any:
     if _protocol(uri) in _READ_ONLY:
-        raise ConfigError(
-            f"cannot write to {uri}", hint="HTTP is for reading; write to a local path or s3://"
-        )
+        raise ConfigError(f"cannot write to {uri}", hint="HTTP is for reading; write to a local path or s3://")
     return filesystem(uri)
 
 

@@ -49,9 +49,7 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> list[tuple[st
     return index
 
 
-def tar_members(
-    stream: BinaryIO, suffixes: tuple[str, ...], max_member_bytes: int
-) -> Iterator[tuple[str, bytes]]:
+def tar_members(stream: BinaryIO, suffixes: tuple[str, ...], max_member_bytes: int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, data) of the regular files whose name ends with one of `suffixes`, in archive order.
 
     Folders, links, devices, sparse files, unsafe names and members above `max_member_bytes` are passed over.

@@ -31,9 +31,7 @@ def plan(uris: Sequence[str], shard_rows: int) -> Iterator[ShardInput]:
     stems = [_stem(uri) for uri in uris]
     for stem in stems:
         if stems.count(stem) > 1:
-            raise ConfigError(
-                f"two files are named {stem}", hint="keys begin with the file's name: rename one"
-            )
+            raise ConfigError(f"two files are named {stem}", hint="keys begin with the file's name: rename one")
     for uri in uris:
         try:
             with storage.open_read(uri) as stream:

@@ -112,9 +112,7 @@ def _entry(entry: Any, length: int, place: str) -> list[float]:
         raise SampleError("bad_region", f"{place}: not all finite numbers")
     start, end = entry[0], entry[1]
     if start != int(start) or end != int(end) or not 0 <= start < end <= length:
-        raise SampleError(
-            "bad_region", f"{place}: span {start:g}..{end:g} of a caption of {length} characters"
-        )
+        raise SampleError("bad_region", f"{place}: span {start:g}..{end:g} of a caption of {length} characters")
     return [float(value) for value in entry]
 
 

@@ -41,9 +41,7 @@ def plan(uris: Sequence[str], shard_rows: int) -> Iterator[ShardInput]:
         for name in names:
             stem = _stem(name)
             if stem in seen:
-                raise ConfigError(
-                    f"two tars are named {stem}", file=uri, hint="keys begin with the tar's name"
-                )
+                raise ConfigError(f"two tars are named {stem}", file=uri, hint="keys begin with the tar's name")
             seen.add(stem)
             yield ShardInput(name)
 

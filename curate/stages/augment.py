@@ -5,7 +5,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -83,7 +83,7 @@ def _children(
     for row, parent in enumerate(schema.from_table(table)):
         pixels = None
         for recipe in config.recipes:
-            child = _named(parent, recipe, steps, len(out))
+            child = replace(_named(config, parent, recipe, steps), row=len(out))
             try:
                 pixels = pictures(row) if pixels is None else pixels
                 made = _apply(config, steps, recipe, Derived(parent, pixels, IDENTITY))
@@ -107,15 +107,15 @@ def _children(
             yield f"{child.sample_id}.jpg", data
 
 
-def _named(parent: Sample, recipe: tuple[str, ...], steps: dict[str, ModuleType], row: int) -> Sample:
+def _named(config: Augment, parent: Sample, recipe: tuple[str, ...], steps: dict[str, ModuleType]) -> Sample:
     """Return the child before anything is done: its identity, its parent and what is to be done."""
-    versions = [{"name": name, "version": steps[name].VERSION} for name in recipe]
+    params = json.dumps({"quality": config.quality, "seed": config.seed})
+    transforms = tuple(Transform(name, steps[name].VERSION, params) for name in recipe)
     return replace(
         parent,
-        sample_id=child_id(parent.sample_id, json.dumps(versions)),
+        sample_id=child_id(parent.sample_id, repr([astuple(step) for step in transforms])),
         parent_id=parent.sample_id,
-        transforms=tuple(Transform(name, steps[name].VERSION) for name in recipe),
-        row=row,
+        transforms=transforms,
         images=(),
     )
 

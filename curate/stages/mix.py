@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate import mixture, models, schema
-from curate.errors import ConfigError, SampleError
+from curate.errors import SampleError, ShardError
 from curate.grounding import dialogue
 from curate.io import texts
 from curate.kernels import packing, token_count
@@ -91,14 +91,14 @@ def drawn(part: Part, candidates: pa.Table, seed: int) -> pa.Table:
     """Return the draws of one component: rows of MIXED without packs; those with a reason once each, at the end.
 
     Raises:
-        ConfigError: the component has nothing to draw.
+        ShardError: the component has nothing to draw.
     """
     usable = candidates.filter(pa.compute.is_null(candidates["reason"]))
     left_out = candidates.filter(pa.compute.is_valid(candidates["reason"]))
     try:
         wanted = mixture.quota(usable.num_rows, part.epochs, part.samples)
     except ValueError as error:
-        raise ConfigError(f"{part.name}: {error}", where=f"mix.{part.name}", hint="curate report shows why") from error
+        raise ShardError(f"mix.{part.name}: {error}; curate report shows what its job dropped") from error
     chosen = mixture.draws(usable["sample_id"].to_pylist(), wanted, seed)
     rows = pa.concat_tables([usable.take([draw.index for draw in chosen]), left_out])
     times = [draw.time for draw in chosen] + [0] * left_out.num_rows

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from curate.demo import play
+from curate.driver import Where
 from curate.errors import ConfigError
-from curate.session import Where
 
 SCENES = 300
 

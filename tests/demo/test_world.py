@@ -43,9 +43,7 @@ def test_the_truth_names_every_row_once(world: World, truth: list[dict[str, Any]
     assert sum(world.rows.values()) == SCENES
     assert len({(row["dataset"], row["url"], row["source_key"]) for row in truth}) == SCENES
     lines = world.cc12m.read_text().splitlines()
-    assert [line.split("\t")[0] for line in lines] == [
-        row["url"] for row in truth if row["dataset"] == "cc12m"
-    ]
+    assert [line.split("\t")[0] for line in lines] == [row["url"] for row in truth if row["dataset"] == "cc12m"]
     assert {row["fault"] for row in truth} == {"", *(fault.name for fault in FAULTS)}
 
 
@@ -88,9 +86,7 @@ def test_copies_have_the_bytes_of_their_twins(world: World, truth: list[dict[str
     copies = [row for row in truth if row["fault"] == "copied_picture"]
     assert copies
     for row in copies:
-        one, two = (
-            (world.pictures / url.rpartition("/")[2]).read_bytes() for url in (row["url"], row["twin"])
-        )
+        one, two = ((world.pictures / url.rpartition("/")[2]).read_bytes() for url in (row["url"], row["twin"]))
         assert one == two and row["url"] != row["twin"]
 
 

@@ -111,9 +111,7 @@ def run():
             assert path not in results
             results[path], seconds[path] = fetched, time.monotonic() - start
 
-        options = FetchOptions(
-            timeout_s=TIMEOUT_S, max_bytes=100_000, allow_hosts=("127.0.0.1",), per_host=len(urls)
-        )
+        options = FetchOptions(timeout_s=TIMEOUT_S, max_bytes=100_000, allow_hosts=("127.0.0.1",), per_host=len(urls))
         fetch_all(urls, options, keep)
         yield Run(server, results, seconds)
 

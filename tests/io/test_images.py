@@ -175,12 +175,7 @@ def test_sixteen_bit_colour_is_not_kept():
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-    data = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     assert store(data, Limits()).format == "jpeg"
 
 
@@ -313,9 +308,7 @@ def test_pixels_survive():
 
 
 def test_the_hash_follows_the_picture_and_not_the_file():
-    photo = np.kron(np.random.default_rng(2).integers(0, 256, (12, 16, 3)), np.ones((20, 20, 1))).astype(
-        np.uint8
-    )
+    photo = np.kron(np.random.default_rng(2).integers(0, 256, (12, 16, 3)), np.ones((20, 20, 1))).astype(np.uint8)
     one = store(encode_png(photo), Limits()).phash
     assert hamming(one, store(encode_jpeg(photo, 60), Limits()).phash) <= 4
     assert hamming(one, store(encode_png(photo), Limits(max_side=100)).phash) <= 6

@@ -155,9 +155,7 @@ for path in sorted(Path(sys.argv[1]).rglob("*.parquet")):
             broken += 1
 print(read, broken)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(HOSTILE)], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(HOSTILE)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     read, broken = map(int, done.stdout.split())
     assert read > 100

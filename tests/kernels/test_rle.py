@@ -106,8 +106,7 @@ def test_panoptic_masks_have_their_recorded_area_and_box():
 @pytest.mark.skipif(not SHARED.exists(), reason="no shared data")
 def test_coco_and_video_masks_survive_the_way_there_and_back():
     found = [
-        m["segmentation"]
-        for m in json.loads((COCO / "results/instances_val2014_fakesegm100_results.json").read_text())
+        m["segmentation"] for m in json.loads((COCO / "results/instances_val2014_fakesegm100_results.json").read_text())
     ][:100]
     for name in ("auto", "manual"):
         frames = json.loads((SAV / f"sav_000001_{name}.json").read_text())["masklet"]

@@ -18,13 +18,13 @@ from real_world import SCORE, Planted, RealWorld, lay_out, serving
 import curate
 from curate.augmenters.square_pad import FILL_RGB
 from curate.codecs import asv2
+from curate.driver import Where
 from curate.errors import SampleError
 from curate.io import images
 from curate.kernels import rle
 from curate.pipeline import Run, run
 from curate.plugins import Project
 from curate.results import JobResult
-from curate.session import Where
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from curate.driver import Where
 from curate.io import images
 from curate.pipeline import Run, run
 from curate.plugins import Project
-from curate.session import Where
 
 SOURCE = '''"""Rows from a JSON file beside their pictures."""
 import json

@@ -166,17 +166,13 @@ def test_what_is_missing(changes, key, tmp_path):
 
 
 def test_what_may_be_missing(tmp_path):
-    found = one(
-        tmp_path, width=None, noun_chunks=None, ref_exps=None, key=None, clip_similarity_vitl14=math.nan
-    )
+    found = one(tmp_path, width=None, noun_chunks=None, ref_exps=None, key=None, clip_similarity_vitl14=math.nan)
     assert (found.error, found.declared_wh, found.regions) == (None, None, ())
     assert json.loads(found.meta)["clip_similarity_vitl14"] is None
 
 
 def test_columns_that_other_copies_lack(tmp_path):
-    kept = [
-        field for field in SCHEMA if field.name not in ("key", "ref_exps", "width", "clip_similarity_vitb32")
-    ]
+    kept = [field for field in SCHEMA if field.name not in ("key", "ref_exps", "width", "clip_similarity_vitb32")]
     rows = [{name: value for name, value in row().items() if name in {f.name for f in kept}}]
     [found] = read(written(tmp_path, rows, schema=pa.schema(kept)))
     assert (found.error, len(found.regions)) == (None, 2)
@@ -196,8 +192,7 @@ def test_text_that_is_not_utf8_costs_one_row(tmp_path):
 @pytest.mark.parametrize("shard_rows", [1, 7, 50, 1000])
 def test_ranges_are_cut_at_files_and_rows_are_in_order(shard_rows, tmp_path):
     uris = [
-        written(tmp_path, [row(id=f * 1000 + i) for i in range(50)], f"coyo_{f}.parquet", group=20)
-        for f in range(2)
+        written(tmp_path, [row(id=f * 1000 + i) for i in range(50)], f"coyo_{f}.parquet", group=20) for f in range(2)
     ]
     parts = list(grit.plan(uris, shard_rows))
     assert all(1 <= part.rows <= shard_rows for part in parts)
@@ -259,7 +254,5 @@ for path in sorted(Path(sys.argv[1]).rglob("*.parquet")):
     except ShardError:
         pass
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(HOSTILE)], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(HOSTILE)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -189,9 +189,7 @@ def test_a_list_of_links_and_its_renewal(tmp_path):
     first = packed(tmp_path / "signed-a", pairs(1), "opaque1.bin")
     links = tmp_path / "links.tsv"
     head = "file_name\tcdn_link\n"
-    links.write_text(
-        f"{head}sa_000020.tar\t{first}\nsa_000021.tar\thttps://x/y.tar?z=1\nmd5sum.txt\thttps://x\n"
-    )
+    links.write_text(f"{head}sa_000020.tar\t{first}\nsa_000021.tar\thttps://x/y.tar?z=1\nmd5sum.txt\thttps://x\n")
     plan = list(sa1b.plan([str(links)], 10))
     assert [part.uri for part in plan] == [f"{links}#tar=sa_000020.tar", f"{links}#tar=sa_000021.tar"]
     [row] = sa1b.rows(plan[0])

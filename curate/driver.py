@@ -1,4 +1,4 @@
-"""A session: the runner, opened only when there is work, and everything that went through it."""
+"""The driver of a run: it opens the runner only when there is work, and knows everything that went through it."""
 
 import importlib
 import time
@@ -24,7 +24,7 @@ class Where:
 
 
 @dataclass(slots=True)
-class Session:
+class Driver:
     """Runs phases one after another; knows what failed, what was done and what had been done before.
 
     Raises ConfigError when there is no such runner.
