@@ -74,7 +74,7 @@ class Mixing:
         )
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
-        return packed.num_rows
+        return int(packed.num_rows)
 
     def _candidates(self, warehouse: Warehouse, part: mix.Part) -> pa.Table:
         sql = read_sql(sql_report("component", self.project))

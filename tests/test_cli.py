@@ -177,7 +177,15 @@ def test_2_mistakes_and_nothing_ran(shop: Workshop) -> None:
     assert checked.returncode == 2
     assert [each["where"] for each in one_object(checked.stdout)["mistakes"]] == ["keep.unique_picture", "augment[0]"]
     dry = inside("run", "mine", "--dry-run", "--json", "--project", str(shop.folder))
-    assert (dry.returncode, len(one_object(dry.stdout)["mistakes"])) == (2, 2)
+    assert (dry.returncode, dry.stdout) == (2, "")
+
+
+def test_dry_run_plans_and_writes_nothing(shop: Workshop) -> None:
+    told = inside("run", "mine", "--dry-run", "--json", "--project", str(shop.folder), "--root", str(shop.root))
+    [row] = one_object(told.stdout)["datasets"]
+    assert (told.returncode, row["dataset"], row["done"]) == (0, "tiny", 0)
+    assert row["shards"] > 1
+    assert not shop.root.exists()
 
 
 @pytest.mark.parametrize(
