@@ -119,7 +119,7 @@ def _lay_out(task: ShardTask, rows: list[_Row], spool: Spool, tar: Path) -> list
 
     def members() -> Iterator[tuple[str, bytes]]:
         for owner, picture in owners.values():
-            yield f"{owner.sample_id}.{picture.extension}", spool.get(picture)
+            yield f"{owner.sample_id}.{picture.stored.extension}", spool.get(picture)
 
     places = dict(zip(owners, tars.write_tar(tar, members()), strict=True))
     return [
@@ -166,14 +166,13 @@ def _upright(source: SourceRow, picture: Spooled) -> tuple[Region, ...]:
     Raises:
         SampleError: `aspect_changed`, the picture has neither shape, so it is not the one that was annotated.
     """
-    if source.declared_wh is None or not source.regions:
+    declared, stored = source.declared_wh, picture.stored
+    if declared is None or not source.regions or _same_shape(declared, (stored.width, stored.height)):
         return source.regions
-    declared = source.declared_wh
-    if _same_shape(declared, picture.size_wh):
-        return source.regions
-    if not _same_shape(declared, picture.source_wh):
-        raise SampleError("aspect_changed", f"annotated {declared}, fetched {picture.source_wh}")
-    return tuple(replace(region, boxes=_turned(region, picture.exif_orientation)) for region in source.regions)
+    raw_wh = (stored.source_width, stored.source_height)
+    if not _same_shape(declared, raw_wh):
+        raise SampleError("aspect_changed", f"annotated {declared}, fetched {raw_wh}")
+    return tuple(replace(region, boxes=_turned(region, stored.exif_orientation)) for region in source.regions)
 
 
 def _turned(region: Region, orientation: int) -> tuple[tuple[float, float, float, float], ...]:
@@ -188,18 +187,19 @@ def _same_shape(one_wh: tuple[int, int], other_wh: tuple[int, int]) -> bool:
 
 def _image(picture: Spooled, place: tuple[str, int, int]) -> ImageRef:
     member, offset, size = place
+    stored = picture.stored
     return ImageRef(
         member=member,
         offset=offset,
         size=size,
         sha256=picture.sha256,
-        phash=picture.phash,
-        format=picture.format,
-        width=picture.size_wh[0],
-        height=picture.size_wh[1],
-        source_width=picture.source_wh[0],
-        source_height=picture.source_wh[1],
-        exif_orientation=picture.exif_orientation,
+        phash=stored.phash,
+        format=stored.format,
+        width=stored.width,
+        height=stored.height,
+        source_width=stored.source_width,
+        source_height=stored.source_height,
+        exif_orientation=stored.exif_orientation,
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -11,17 +11,12 @@ from curate.io import images
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A picture made upright and bounded; its bytes lie in the spool at `start`, `size` of them."""
+    """A picture made upright and bounded; its bytes lie in the spool at `start`, `size` of them, not in `stored`."""
 
+    stored: images.Stored
+    sha256: str
     start: int
     size: int
-    sha256: str
-    phash: str
-    extension: str
-    format: str
-    size_wh: tuple[int, int]
-    source_wh: tuple[int, int]
-    exif_orientation: int
 
 
 class Spool:
@@ -48,17 +43,8 @@ class Spool:
         with self._lock:
             start = self._file.seek(0, 2)
             self._file.write(stored.data)
-        return Spooled(
-            start=start,
-            size=len(stored.data),
-            sha256=hashlib.sha256(stored.data).hexdigest(),
-            phash=stored.phash,
-            extension=stored.extension,
-            format=stored.format,
-            size_wh=(stored.width, stored.height),
-            source_wh=(stored.source_width, stored.source_height),
-            exif_orientation=stored.exif_orientation,
-        )
+        sha256 = hashlib.sha256(stored.data).hexdigest()
+        return Spooled(replace(stored, data=b""), sha256, start, len(stored.data))
 
     def get(self, picture: Spooled) -> bytes:
         """Return the bytes of a picture."""
