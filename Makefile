@@ -35,6 +35,7 @@ clean:
 # uv comes from pip, everything else through uv: pinned by constraints.txt, bytecode compiled for Ray's workers.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "setting up .venv: about 6 GB, a minute or so"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
 		--constraint constraints.txt --build-constraint constraints.txt --editable . --group dev

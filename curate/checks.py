@@ -11,14 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from curate import plugins, schema
-from curate.catalog import load_catalog
+from curate.catalog import expand, load_catalog
 from curate.errors import ConfigError, nearest
 from curate.io.warehouse import Warehouse, parameters, read_sql
 from curate.job import CurateJob, Export, Job, MixJob, component_job, job_path, read_job
 from curate.kernels.token_count import PICTURE_TOKENS
 from curate.plugins import Project
 from curate.stages import mix
-from curate.yamlfile import Step, mistake
+from curate.yamlfile import Step, dotted, mistake
 
 KINDS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 """Annotation of an option → Python types that a job may give for it."""
@@ -30,6 +30,30 @@ _NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 def check(name: str, project: Project) -> list[ConfigError]:
     """Return every mistake in a job, in what it names, and in the jobs that it draws from; nothing is run."""
     return list(_check(name, project, ()))
+
+
+def warnings(name: str, project: Project) -> list[ConfigError]:
+    """Return what would stop a run here and now, though the files are in order: variables that are not set."""
+    found: list[ConfigError] = []
+    for dataset in sorted(_datasets(name, project)):
+        try:
+            for uri in load_catalog(dataset, project).uri:
+                expand(uri, dataset)
+        except ConfigError as error:
+            found.append(error)
+    return found
+
+
+def _datasets(name: str, project: Project) -> set[str]:
+    """Return the datasets that a job and the jobs it draws from read; those in files with mistakes are left out."""
+    try:
+        job, _ = read_job(job_path(name, project))
+    except ConfigError:
+        return set()
+    if isinstance(job, MixJob):
+        below = (component_job(component.from_) for component in job.mix.values())
+        return {dataset for each in below if each != Path(name).stem for dataset in _datasets(each, project)}
+    return {job.from_} if job is not None else set()
 
 
 def _check(name: str, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:
@@ -95,10 +119,15 @@ def _check_filter(
 ) -> Iterator[ConfigError]:
     steps: tuple[Step, ...] = ("keep", name)
     try:
-        sql = read_sql(plugins.find("filters", name, project))
-        wanted = parameters(sql)
+        file = plugins.find("filters", name, project)
     except ConfigError as error:
         yield mistake(path, steps, error.what, error.hint)
+        return
+    try:
+        sql = read_sql(file)
+        wanted = parameters(sql)
+    except ConfigError as error:
+        yield ConfigError(error.what, file=error.file or str(file), where=f"read by {path}, {dotted(steps)}")
         return
     for key in sorted(wanted - given.keys()):
         yield mistake(path, steps, f'filter "{name}" needs the parameter "{key}"', f"add  {key}: <value>")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +31,9 @@ app = typer.Typer(
 
 Job = Annotated[str, typer.Argument(help="A file (jobs/grit.yaml) or a name of the project (grit).")]
 Root = Annotated[str, typer.Option(envvar="CURATE_ROOT", help="Where results lie: a folder, or s3://bucket/prefix.")]
-Folder = Annotated[str, typer.Option("--project", help="Your folder of jobs/ catalogs/ sql/ plugins/.")]
+Folder = Annotated[
+    str | None, typer.Option("--project", help="Your folder of jobs/ catalogs/ sql/ plugins/; by default the job's.")
+]
 Runner = Annotated[str, typer.Option(envvar="CURATE_RUNNER", help="ray, or inline (one process, for debugging).")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster; without it one starts in this process.")]
 Cpus = Annotated[int | None, typer.Option(min=1, help="CPUs of the embedded Ray; all of them by default.")]
@@ -51,7 +54,7 @@ def _console(json: bool = False, quiet: bool = False, verbose: bool = False) -> 
         yield console
     except CurateError as error:
         console.finish()
-        console.error(error)
+        console.errors([error])
         if verbose:
             raise
         codes = {ConfigError: CONFIG, OutsideError: OUTSIDE}
@@ -62,18 +65,21 @@ def _console(json: bool = False, quiet: bool = False, verbose: bool = False) -> 
         raise typer.Exit(INTERRUPTED) from None
     except OSError as error:
         console.finish()
-        console.error(f"{type(error).__name__}: {error}")
+        console.errors([OutsideError(f"{type(error).__name__}: {error}")])
         raise typer.Exit(OUTSIDE) from None
 
 
-def _project(folder: str) -> "Project":
+def _project(folder: str | None, job: str = "") -> "Project":
+    """The folder that was named; else that of a job given as `.../jobs/NAME.yaml`; else the current one."""
     from curate.plugins import Project
 
-    return Project(os.path.abspath(folder))  # noqa: PTH100  (workers run elsewhere)
+    path = Path(job)
+    beside = path.parent.parent if path.parent.name == "jobs" and path.is_file() else Path()
+    return Project(str(Path(folder or beside).absolute()))  # workers run elsewhere
 
 
 def _place(root: str) -> str:
-    return root if "://" in root else os.path.abspath(root)  # noqa: PTH100  (workers run elsewhere)
+    return root if "://" in root else str(Path(root).absolute())
 
 
 def _aside(console: "Console") -> None:
@@ -86,7 +92,7 @@ def _aside(console: "Console") -> None:
 def run(
     job: Job,
     root: Root = ROOT,
-    project: Folder = ".",
+    project: Folder = None,
     runner: Runner = "ray",
     address: Address = None,
     cpus: Cpus = None,
@@ -106,8 +112,8 @@ def run(
         from curate import pipeline
         from curate.driver import Where
 
-        _refuse(job, project, console)
-        asked = pipeline.Run(_place(root), _project(project), Where(runner, address, cpus), limit)
+        _refuse(job, _project(project, job), console)
+        asked = pipeline.Run(_place(root), _project(project, job), Where(runner, address, cpus), limit)
         if dry_run:
             told = pipeline.rehearse(job, asked)
             text = shown.table(("job", "dataset", "shards", "done", "rows"), [tuple(row.values()) for row in told])
@@ -120,21 +126,18 @@ def run(
         raise typer.Exit(DONE if result.ok() else FINDINGS)
 
 
-def _refuse(job: str, project: str, console: "Console") -> None:
+def _refuse(job: str, project: "Project", console: "Console") -> None:
     """End here when the job has mistakes, all of them named."""
     from curate import checks
 
-    mistakes = checks.check(job, _project(project))
-    for mistake in mistakes:
-        console.error(mistake)
+    mistakes = checks.check(job, project)
     if mistakes:
-        if not console.json:
-            console.say(f"{len(mistakes)} mistake(s). Nothing was run.")
+        console.errors(mistakes)
         raise typer.Exit(CONFIG)
 
 
 @app.command()
-def check(job: Job, project: Folder = ".", json: Json = False) -> None:
+def check(job: Job, project: Folder = None, json: Json = False) -> None:
     """Name every mistake in a job, in what it names and in the jobs it draws from; nothing is run.
 
     Examples:  curate check jobs/grit.yaml
@@ -142,11 +145,12 @@ def check(job: Job, project: Folder = ".", json: Json = False) -> None:
     with _console(json) as console:
         from curate import checks
 
-        mistakes = checks.check(job, _project(project))
-        found = [{"error": each.what, "file": each.file, "where": each.where, "help": each.hint} for each in mistakes]
-        lines = [f"error {each}" for each in mistakes]
+        mistakes = checks.check(job, _project(project, job))
+        warnings = checks.warnings(job, _project(project, job))
+        lines = [f"error {each}" for each in mistakes] + [f"warning {each}" for each in warnings]
         lines.append(f"{len(mistakes)} mistake(s). Nothing was run." if mistakes else f"{job}: no mistakes")
-        console.result({"schema": "curate.check/1", "job": job, "mistakes": found}, "\n".join(lines))
+        body = {"mistakes": [each.as_dict() for each in mistakes], "warnings": [each.as_dict() for each in warnings]}
+        console.result({"schema": "curate.check/1", "job": job, **body}, "\n".join(lines))
         raise typer.Exit(CONFIG if mistakes else DONE)
 
 
@@ -155,7 +159,7 @@ def list_names(
     kind: Annotated[
         str, typer.Argument(help="datasets, sources, scorers, filters, augmenters, codecs, exporters, jobs")
     ],
-    project: Folder = ".",
+    project: Folder = None,
     json: Json = False,
 ) -> None:
     """List what there is of a kind, with what each is.
@@ -179,7 +183,7 @@ def list_names(
 def sql(
     query: Annotated[str | None, typer.Option("--command", "-c", help="One query; without it, a prompt.")] = None,
     root: Root = ROOT,
-    project: Folder = ".",
+    project: Folder = None,
     json: Json = False,
 ) -> None:
     """Ask DuckDB about a root; the views are ready: samples, boxes, decisions, curated, outcomes, failures …
@@ -193,8 +197,7 @@ def sql(
 
         warehouse = views.open_root(_place(root), _project(project))
         if query is None:
-            prompt(lambda text: _answered(warehouse.answer(text)), console)
-            return
+            raise typer.Exit(prompt(lambda text: _answered(warehouse.answer(text)), console))
         console.result(*_answered(warehouse.answer(query)))
 
 
@@ -208,7 +211,7 @@ def _answered(answer: "Answer") -> tuple[dict[str, Any], str]:
 @app.command()
 def report(
     root: Root = ROOT,
-    project: Folder = ".",
+    project: Folder = None,
     to: Annotated[
         str | None, typer.Option("--to", help="Where to write the page; by default beside the last run.")
     ] = None,
@@ -235,7 +238,7 @@ def report(
 def explain(
     sample: Annotated[str, typer.Argument(help="A sample_id, or its beginning.")],
     root: Root = ROOT,
-    project: Folder = ".",
+    project: Folder = None,
     json: Json = False,
 ) -> None:
     """Tell a sample's whole journey: source row, fetch, every score, every verdict, children, mixes.
@@ -255,8 +258,9 @@ def export(
     as_: Annotated[str, typer.Option("--as", help="An exporter: llava_json, webdataset …")] = "llava_json",
     codec: Annotated[str, typer.Option(help="The written form of boxes: asv2, plain …")] = "asv2",
     pictures: Annotated[bool, typer.Option(help="Write the pictures, too.")] = True,
+    partial: Annotated[bool, typer.Option("--partial", help="Although shards are missing.")] = False,
     root: Root = ROOT,
-    project: Folder = ".",
+    project: Folder = None,
     json: Json = False,
 ) -> None:
     """Write what the last run of a job kept, or the packs of a mix, for a trainer.
@@ -269,8 +273,10 @@ def export(
         from curate.driver import Where
         from curate.job import Export
 
-        asked = pipeline.Run(_place(root), _project(project), Where())
-        folder, manifest = pipeline.export_last(job, Export(as_=as_, codec=codec, pictures=pictures), asked)
+        asked = pipeline.Run(_place(root), _project(project, job), Where())
+        wanted = Export(as_=as_, codec=codec, pictures=pictures)
+        folder, manifest = pipeline.export_last(job, wanted, asked, partial)
+        manifest = {**manifest, "files": len(manifest["files"])}
         text = f"wrote {manifest['records']:,} records to {folder}   left out: {manifest['left_out'] or 'none'}"
         console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text)
 

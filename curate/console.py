@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import IO, Any
 
@@ -39,15 +40,16 @@ class Console:
         if not self.quiet:
             print(_plain(text), file=sys.stderr, flush=True)
 
-    def error(self, error: CurateError | str) -> None:
-        """Print an error: what, where, and the next step."""
+    def errors(self, errors: Sequence[CurateError]) -> None:
+        """Print errors: what, where, and the next step; with --json one object in place of the result."""
         if self.json:
-            said = {"error": str(error)}
-            if isinstance(error, ConfigError):
-                said = {"error": error.what, "file": error.file, "where": error.where, "help": error.hint}
-            print(json.dumps(said), file=sys.stderr, flush=True)
+            told = [each.as_dict() if isinstance(each, ConfigError) else {"error": str(each)} for each in errors]
+            self.result({"schema": "curate.error/1", "errors": told}, "")
             return
-        print(f"{_paint('error', '1;31')} {_plain(str(error))}", file=sys.stderr, flush=True)
+        for error in errors:
+            print(f"{_paint('error', '1;31')} {_plain(str(error))}", file=sys.stderr, flush=True)
+        if len(errors) > 1:
+            self.say(f"{len(errors)} mistakes. Nothing was run.")
 
     def phase(self, name: str, dataset: str, shards: int, done: int, rows: int | None) -> None:
         """A phase begins."""
@@ -91,7 +93,8 @@ class Progress:
         """Count one shard."""
         self._done += 1
         self._seen += report.rows
-        self._lost += sum(count for key, count in report.counts.items() if ":" in key)
+        lost = sum(count for key, count in report.counts.items() if ":" in key)
+        self._lost += lost if report.ok else report.rows
         if self._bar is not None:
             self._bar.update(0, completed=self._done if self._rows is None else self._seen, said=self._said())
         elif time.monotonic() - self._last >= EVERY_S:
@@ -162,10 +165,10 @@ def _finite(value: Any) -> Any:
 
 
 def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """Return rows as aligned columns on a terminal, tab-separated when piped; numbers stand right."""
-    cells = [[_cell(value) for value in row] for row in rows]
+    """Return rows as aligned columns on a terminal, as tab-separated plain values when piped."""
     if not sys.stdout.isatty() and "CURATE_TABLES" not in os.environ:
-        return "\n".join("\t".join(row) for row in [list(header), *cells])
+        return "\n".join("\t".join(_value(value) for value in row) for row in [header, *rows])
+    cells = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[place]) for row in cells)]) for place, name in enumerate(header)]
     right = [
         bool(rows) and all(isinstance(row[place], int | float | None) for row in rows) for place in range(len(header))
@@ -178,6 +181,12 @@ def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
         ).rstrip()
 
     return "\n".join([line(list(header)), line(["-" * width for width in widths]), *map(line, cells)])
+
+
+def _value(value: Any) -> str:
+    """A value for other programs: nothing is rounded, one cell stays one cell."""
+    text = "" if value is None else str(value)
+    return " ".join(_plain(text).splitlines()).replace("\t", " ")
 
 
 def _cell(value: Any) -> str:
@@ -217,10 +226,12 @@ def funnel(result: RunResult) -> str:
 def _books_line(job: JobResult) -> str:
     stages = {books.stage: books for books in job.books}
     read, kept = stages["ingest"], stages["filter"]
-    dropped, failed = read.rows_out - kept.rows_out, sum(read.lost.values())
+    dropped, failed, undecided = sum(kept.lost.values()), sum(read.lost.values()), read.rows_out - kept.rows_in
+    balanced = read.rows_in == kept.rows_out + dropped + failed + undecided
     return (
         f"books {job.job}: read {read.rows_in:,} = kept {kept.rows_out:,} + dropped {dropped:,} + failed {failed:,}"
-        f"   {'balanced' if read.rows_in == kept.rows_out + dropped + failed else 'NOT BALANCED'}"
+        f"{f' + undecided {undecided:,}' if undecided else ''}   {'balanced' if balanced else 'NOT BALANCED'}"
+        f"{'' if job.complete else ', but INCOMPLETE: some shards are missing'}"
     )
 
 
@@ -248,12 +259,14 @@ def demo(played: Any) -> str:
     return "\n".join(lines)
 
 
-def prompt(ask: Any, console: Console) -> None:
-    """Read queries, which end with a semicolon or with the input, until end of input or `quit`."""
-    console.say(
-        "curate sql   tables: samples boxes decisions curated outcomes failures runs …   end with ;  quit with ^D"
-    )
-    held = ""
+def prompt(ask: Any, console: Console) -> int:
+    """Read queries, which end with a semicolon or with the input, until end of input or `quit`.
+
+    Returns 2 where standard input is a script and one of its queries failed, else 0.
+    """
+    if sys.stdin.isatty():
+        console.say("curate sql   `show tables;` lists what there is   end with ;  quit with ^D")
+    held, failed = "", False
     while True:
         try:
             line = (
@@ -262,19 +275,20 @@ def prompt(ask: Any, console: Console) -> None:
                 else next(iter(sys.stdin.readline, ""))
             )
         except (EOFError, StopIteration):
-            if held.strip():
-                _answer(ask, held, console)
-            return
+            failed |= bool(held.strip()) and not _answer(ask, held, console)
+            return 2 if failed and not sys.stdin.isatty() else 0
         if not held and line.strip().rstrip(";") in ("quit", "exit", ".quit"):
-            return
+            return 0
         held += line + "\n"
         if line.rstrip().endswith(";"):
-            _answer(ask, held, console)
+            failed |= not _answer(ask, held, console)
             held = ""
 
 
-def _answer(ask: Any, query: str, console: Console) -> None:
+def _answer(ask: Any, query: str, console: Console) -> bool:
     try:
         console.result(*ask(query))
     except CurateError as error:
-        console.error(error)
+        console.errors([error])
+        return False
+    return True

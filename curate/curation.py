@@ -48,7 +48,7 @@ class Curation:
         plan = planning.make(self.layout, catalog, self.project, self.job.ingest, limit)
         everything = [ShardTask(self.layout.dataset, n, part.rows, part) for n, part in enumerate(plan.shards)]
         samples = self._ingest(everything, catalog)
-        if len(samples) == len(everything):
+        if limit is None and len(samples) == len(everything):
             self._dataset_manifest(plan.digest, samples)
         tasks = [ShardTask(self.layout.dataset, n, books.rows, None) for n, books in samples.items()]
         folders, scored = self._score(tasks)
@@ -109,16 +109,20 @@ class Curation:
         self, tasks: Sequence[ShardTask], folders: list[tuple[str, str]], corpus: dict[int, str]
     ) -> tuple[str, dict[int, Committed]]:
         """Run the filters. Their digest covers the corpus: another corpus may mean other duplicates."""
-        wanted = self.job.keep or {"everything": {}}
-        filters = tuple(
-            decide.Filter(name, read_sql(plugins.find("filters", name, self.project)), tuple(sorted(values.items())))
-            for name, values in wanted.items()
-        )
+        filters = self._filters()
         digest = digest_of([[asdict(each) for each in filters], folders, sorted(corpus.items())])[:16]
         files = tuple(self.layout.samples(shard) for shard in sorted(corpus))
         config = decide.Decide(self.layout, digest, filters, tuple(folders), files)
         place = partial(self.layout.decisions, digest)
         return digest, self._phase("filter", tasks, place, partial(decide.build, config))
+
+    def _filters(self) -> tuple[decide.Filter, ...]:
+        """Return the job's filters as they will run; a job without any keeps everything."""
+        wanted = self.job.keep or {"everything": {}}
+        return tuple(
+            decide.Filter(name, read_sql(plugins.find("filters", name, self.project)), tuple(sorted(values.items())))
+            for name, values in wanted.items()
+        )
 
     def _augment(self, tasks: Sequence[ShardTask], decisions: str) -> tuple[str, dict[int, Committed]]:
         """Derive the children; without recipes there are none, and the digest is empty."""
@@ -168,9 +172,8 @@ class Curation:
         digest = digest_of([result.facts, result.decisions, result.augmented, contents])[:16]
         by_stage = {books.stage: books for books in result.books}
         read, kept = by_stage["ingest"], by_stage["filter"]
-        unscored = read.rows_out - kept.rows_in
-        dropped = kept.lost | ({"not_decided": unscored} if unscored else {})
-        books = Books(read.rows_in, read.rows_out, read.lost, kept.rows_out, dropped)
+        undecided = read.rows_out - kept.rows_in
+        books = Books(read.rows_in, read.rows_out, read.lost, kept.rows_out, kept.lost, undecided)
         books.balance()
         manifest = Manifest(
             name=self.name,
@@ -183,6 +186,7 @@ class Curation:
                 "augmented": result.augmented,
                 "complete": result.complete,
                 "keep": self.job.keep,
+                "filters": {each.name: each.sql for each in self._filters()},
                 "stages": [asdict(each) for each in result.books],
             },
             versions=_versions(),

@@ -29,6 +29,10 @@ class ConfigError(CurateError):
         lines = [what, f"  --> {place}" if place else "", f"  help: {hint}" if hint else ""]
         super().__init__("\n".join(line for line in lines if line))
 
+    def as_dict(self) -> dict[str, str]:
+        """Return the error as an object for JSON."""
+        return {"error": self.what, "file": self.file, "where": self.where, "help": self.hint}
+
     def __reduce__(self) -> tuple[object, ...]:
         return _config_error, (self.what, self.file, self.where, self.hint)
 

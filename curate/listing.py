@@ -1,6 +1,8 @@
 """What there is of each kind, with the first sentence that each says of itself."""
 
 import ast
+import re
+from itertools import takewhile
 from pathlib import Path
 
 from curate import plugins
@@ -32,7 +34,8 @@ def _docstring(path: Path) -> str:
 
 
 def _comment(path: Path) -> str:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith(("#", "--")):
-            return line.lstrip("#- ").strip()
-    return ""
+    """Return the first sentence of the comment that opens a file."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    opening = takewhile(lambda line: line.startswith(("#", "--")), lines)
+    text = " ".join(line.lstrip("#- ").strip() for line in opening)
+    return re.split(r"(?<=[.;]) ", text)[0]

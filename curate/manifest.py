@@ -16,13 +16,17 @@ class UnbalancedError(CurateError):
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Rows of one output: read = ok + failed (by cause); ok = kept + dropped (by reason), once decided."""
+    """Rows of one output: read = ok + failed (by cause); ok = kept + dropped (by reason) + undecided.
+
+    `undecided` rows lie in shards whose scorer or filter failed: neither kept nor dropped, yet not lost.
+    """
 
     read: int
     ok: int
     failed: dict[str, int] = field(default_factory=dict)
     kept: int | None = None
     dropped: dict[str, int] = field(default_factory=dict)
+    undecided: int = 0
 
     def balance(self) -> None:
         """Check both equations.
@@ -32,8 +36,9 @@ class Books:
         """
         if self.read != self.ok + sum(self.failed.values()):
             raise UnbalancedError(f"read {self.read} != ok {self.ok} + failed {sum(self.failed.values())}")
-        if self.kept is not None and self.ok != self.kept + sum(self.dropped.values()):
-            raise UnbalancedError(f"ok {self.ok} != kept {self.kept} + dropped {sum(self.dropped.values())}")
+        if self.kept is not None and self.ok != self.kept + sum(self.dropped.values()) + self.undecided:
+            dropped = sum(self.dropped.values())
+            raise UnbalancedError(f"ok {self.ok} != kept {self.kept} + dropped {dropped} + undecided {self.undecided}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from curate import checks, planning, plugins
 from curate.catalog import load_catalog
 from curate.curation import Curation
 from curate.driver import Driver, Where
-from curate.errors import ConfigError, nearest
+from curate.errors import ConfigError, ShardError, nearest
 from curate.io import storage
 from curate.io.warehouse import read_sql
 from curate.job import CurateJob, Export, Job, MixJob, component_job
@@ -95,7 +95,7 @@ def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResul
 
 
 def _exported(result: JobResult, wanted: Export | None, asked: Run) -> JobResult:
-    if wanted is None:
+    if wanted is None or not result.complete:
         return result
     folder, exported = write_export(result, wanted, asked)
     facts = {"folder": folder, "records": exported["records"], "left_out": exported["left_out"]}
@@ -115,17 +115,20 @@ def write_export(result: JobResult, wanted: Export, asked: Run) -> tuple[str, di
     return folder, json.loads(storage.read_bytes(f"{folder}/manifest.json"))
 
 
-def export_last(name: str, wanted: Export, asked: Run) -> tuple[str, dict[str, Any]]:
+def export_last(name: str, wanted: Export, asked: Run, partial: bool = False) -> tuple[str, dict[str, Any]]:
     """Export what the last run of a job made under the root; return the export's folder and manifest.
 
     Raises:
         ConfigError: the job never ran there, or a plug-in is unknown.
+        ShardError: shards of the job are missing, and `partial` does not allow for that.
     """
     rows = {row["job"]: row for row in runs_table(asked.root).to_pylist() if row["latest"]}
     stem = Path(name).stem
     if stem not in rows:
         raise ConfigError(f'"{stem}" has no run under {asked.root}', hint=nearest(stem, rows))
     row = rows[stem]
+    if not row["complete"] and not partial:
+        raise ShardError(f'shards of "{stem}" are missing: curate run {stem} again, or export with --partial')
     folder = {"mix": mix_folder, "curate": job_folder}[row["kind"]](asked.root, stem)
     facts = json.loads(storage.read_bytes(f"{folder}/{row['digest']}/manifest.json"))["facts"]
     named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from curate import plugins
@@ -34,12 +35,14 @@ class Plan:
 def make(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures, limit: int | None) -> Plan:
     """Return the plan of a dataset: the one that stands under the root, or a new one, written first.
 
+    A standing plan grows with its limit: its shards stay as they are, more follow.
+
     Raises:
         ConfigError: the standing plan was made from something else (the message names what changed), or there
             is nothing to plan.
     """
     plan = draft(layout, catalog, project, pictures, limit)
-    if not storage.exists(layout.plan):
+    if _written(layout) != plan.digest:
         body = {"schema": SCHEMA, "digest": plan.digest, "made_from": plan.made_from}
         shards = [asdict(shard) for shard in plan.shards]
         storage.write_bytes(layout.plan, json.dumps({**body, "shards": shards}, indent=1).encode())
@@ -52,7 +55,7 @@ def draft(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures
     Raises:
         ConfigError: as `make` does.
     """
-    uris = _files(catalog, layout.dataset)
+    uris = _files(catalog, layout.dataset, project)
     source = plugins.load("sources", catalog.source, project)
     renewed: tuple[str, ...] = getattr(source, "RENEWED", ())
     made_from: dict[str, Any] = {
@@ -63,11 +66,18 @@ def draft(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures
         "limit": limit,
         "pictures": pictures.model_dump(),
     }
-    if storage.exists(layout.plan):
-        return _standing(layout, made_from)
+    standing = _standing(layout, made_from)
+    if standing is not None and standing.made_from["limit"] == limit:
+        return standing
     plan = Plan(tuple(_limited(source.plan(uris, catalog.shard_rows), limit)), made_from)
     if not plan.shards:
         raise ConfigError(f"{layout.dataset} has no rows", hint=f"looked in {', '.join(uris)}")
+    if standing is not None and plan.shards[: len(standing.shards)] != standing.shards:
+        raise ConfigError(
+            f"{layout.dataset} was begun with another plan: limit was {standing.made_from['limit']}, now {limit}",
+            file=layout.plan,
+            hint=f"a limit grows where it ended a shard of {catalog.shard_rows} rows; else give another --root",
+        )
     return plan
 
 
@@ -89,10 +99,25 @@ def read(layout: Layout) -> Plan:
     return plan
 
 
-def _standing(layout: Layout, made_from: dict[str, Any]) -> Plan:
+def _written(layout: Layout) -> str | None:
+    """Return the digest of the plan under the root; None where there is none that can be read."""
+    try:
+        return read(layout).digest
+    except ConfigError:
+        return None
+
+
+def _standing(layout: Layout, made_from: dict[str, Any]) -> Plan | None:
+    """Return the plan under the root; None where there is none, or where no shard of it is committed yet.
+
+    Raises:
+        ConfigError: it was made from something else than `made_from`, the limit apart.
+    """
+    if not storage.exists(layout.plan) or not storage.list_names(layout.samples(), ".parquet"):
+        return None
     plan = read(layout)
     wanted = json.loads(json.dumps(made_from))
-    changed = [key for key in wanted if wanted[key] != plan.made_from.get(key)]
+    changed = [key for key in wanted if key != "limit" and wanted[key] != plan.made_from.get(key)]
     if changed:
         pairs = {key: _difference(plan.made_from.get(key), wanted[key]) for key in changed}
         said = "; ".join(f"{key} was {_brief(was)}, now {_brief(now)}" for key, (was, now) in pairs.items())
@@ -119,8 +144,8 @@ def _brief(value: object) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def _files(catalog: Catalog, dataset: str) -> Sequence[str]:
-    """Return the files of a dataset, patterns expanded, in order.
+def _files(catalog: Catalog, dataset: str, project: Project) -> Sequence[str]:
+    """Return the files of a dataset, patterns expanded, in order; a relative path starts at the project's folder.
 
     Raises:
         ConfigError: a pattern or a local path finds nothing.
@@ -128,6 +153,7 @@ def _files(catalog: Catalog, dataset: str) -> Sequence[str]:
     found: list[str] = []
     for template in catalog.uri:
         uri = expand(template, dataset)
+        uri = uri if "://" in uri else str(Path(project.folder) / uri)
         matches = storage.glob(uri) if any(sign in uri.split("?")[0] for sign in "*[") else [uri]
         local = storage.local_path(uri)
         if not matches or (local is not None and len(matches) == 1 and matches[0] == uri and not local.is_file()):

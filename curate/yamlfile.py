@@ -14,6 +14,18 @@ from curate.errors import ConfigError, nearest
 Model = TypeVar("Model", bound=BaseModel)
 Other = TypeVar("Other", bound=BaseModel)
 Step = str | int
+_WANTED = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
+"""What pydantic says of a wrong type, in the words of YAML."""
+
 MAX_DEPTH = 50
 """Nesting beyond this is no configuration."""
 
@@ -104,6 +116,9 @@ def _translate(path: Path, model: type[BaseModel], item: dict[str, Any]) -> Conf
     if item["type"] == "missing":
         return mistake(path, steps[:-1], f'the key "{steps[-1]}" is missing')
     got = item.get("input")
+    plain = _WANTED.get(item["type"])
+    if plain:
+        return mistake(path, steps, f"must be {plain} (got {got!r:.60})")
     return mistake(path, steps, f"{item['msg'].removeprefix('Value error, ')} (got {got!r:.60})")
 
 

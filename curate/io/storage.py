@@ -253,6 +253,8 @@ def _outside(uri: str, writing: bool = False) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if type(error.__cause__).__module__.startswith("aiohttp"):  # fsspec calls a dead network a missing file
+            raise OutsideError(f"{uri}: {error.__cause__}") from error
         if writing:
             raise OutsideError(f"{uri}: there is no such bucket or folder to write to") from error
         raise FileNotFoundError(uri) from error

@@ -105,7 +105,7 @@ def _mix_panel(record: Record, key: str, again: str, desk: Desk) -> Panel:
 
 def _job_panel(record: Record, key: str, again: str, desk: Desk) -> Panel:
     questions = desk.questions
-    limits = thresholds(record.keep, questions.columns(), desk.project)
+    limits = thresholds(record.keep, record.facts.get("filters", {}), questions.columns())
     spreads = [found for found in (spread(limit, record.job, questions) for limit in limits) if found]
     hosts = questions.rows("report_hosts", {"dataset": record.dataset})
     sheets = Sheets(record, questions, desk.album, tuple(limits))

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curate.errors import ConfigError
-from curate.io.warehouse import read_sql
-from curate.plugins import Project, find
 from curate.report.questions import Questions
 
 BINS = 40
@@ -73,18 +70,15 @@ class Spread:
 
 
 def thresholds(
-    keep: Mapping[str, Mapping[str, Any]], columns: Mapping[str, Sequence[str]], project: Project
+    keep: Mapping[str, Mapping[str, Any]], filters: Mapping[str, str], columns: Mapping[str, Sequence[str]]
 ) -> list[Threshold]:
-    """Return the thresholds of a job's filters, in order: read from the filters' own SQL.
+    """Return the thresholds of a job's filters, in order: read from the SQL that ran, `filters` by name.
 
-    A filter that is gone, or that compares something else than a column of a score, gives none.
+    A filter that compares something else than a column of a score gives none.
     """
     out = []
     for name, parameters in keep.items():
-        try:
-            text = _COMMENT.sub("", read_sql(find("filters", name, project)))
-        except (ConfigError, OSError):
-            continue
+        text = _COMMENT.sub("", filters.get(name, ""))
         for found in _COMPARED.finditer(text):
             value = parameters.get(found["parameter"])
             relation = _relation(found["column"], columns, text)
