@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate import plugins, schema
-from curate.catalog import expand, load_catalog
+from curate.catalog import Catalog, expand, load_catalog
 from curate.errors import ConfigError, nearest
 from curate.io.warehouse import Warehouse, parameters, read_sql
 from curate.job import CurateJob, Export, Job, MixJob, component_job, job_path, read_job
@@ -35,25 +35,25 @@ def check(name: str, project: Project) -> list[ConfigError]:
 def warnings(name: str, project: Project) -> list[ConfigError]:
     """Return what would stop a run here and now, though the files are in order: variables that are not set."""
     found: list[ConfigError] = []
-    for dataset in sorted(_datasets(name, project)):
-        try:
-            for uri in load_catalog(dataset, project).uri:
-                expand(uri, dataset)
-        except ConfigError as error:
-            found.append(error)
+    for name_of, catalog in sorted(_catalogs(name, project, deeper=True).items()):
+        for uri in catalog.uri:
+            try:
+                expand(uri, name_of)
+            except ConfigError as error:
+                found.append(error)
     return found
 
 
-def _datasets(name: str, project: Project) -> set[str]:
-    """Return the datasets that a job and the jobs it draws from read; those in files with mistakes are left out."""
+def _catalogs(name: str, project: Project, deeper: bool) -> dict[str, Catalog]:
+    """Return the catalogs that a job reads, and those of the jobs that a mix draws from; faulty ones are left out."""
     try:
         job, _ = read_job(job_path(name, project))
+        if isinstance(job, CurateJob):
+            return {job.from_: load_catalog(job.from_, project)}
     except ConfigError:
-        return set()
-    if isinstance(job, MixJob):
-        below = (component_job(component.from_) for component in job.mix.values())
-        return {dataset for each in below if each != Path(name).stem for dataset in _datasets(each, project)}
-    return {job.from_} if job is not None else set()
+        return {}
+    below = {component_job(component.from_) for component in job.mix.values()} if job and deeper else set()
+    return {key: each for one in below for key, each in _catalogs(one, project, deeper=False).items()}
 
 
 def _check(name: str, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:

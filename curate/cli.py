@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from curate.console import Console
-    from curate.io.warehouse import Answer
     from curate.plugins import Project
 
 DONE, FINDINGS, CONFIG, OUTSIDE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -108,21 +107,20 @@ def run(
                curate run jobs/grit.yaml --root s3://lab/curated --address ray://head:10001
     """
     with _console(json, quiet, verbose) as console:
-        from curate import console as shown
-        from curate import pipeline
+        from curate import pipeline, telling
         from curate.driver import Where
 
         _refuse(job, _project(project, job), console)
         asked = pipeline.Run(_place(root), _project(project, job), Where(runner, address, cpus), limit)
         if dry_run:
             told = pipeline.rehearse(job, asked)
-            text = shown.table(("job", "dataset", "shards", "done", "rows"), [tuple(row.values()) for row in told])
+            text = telling.table(("job", "dataset", "shards", "done", "rows"), [tuple(row.values()) for row in told])
             console.result({"schema": "curate.dry-run/1", "datasets": told}, text)
             return
         _aside(console)
         result = pipeline.run(job, asked, console)
         console.finish()
-        console.result({"schema": "curate.run/1", **asdict(result)}, shown.funnel(result))
+        console.result({"schema": "curate.run/1", **asdict(result)}, telling.funnel(result))
         raise typer.Exit(DONE if result.ok() else FINDINGS)
 
 
@@ -143,14 +141,11 @@ def check(job: Job, project: Folder = None, json: Json = False) -> None:
     Examples:  curate check jobs/grit.yaml
     """
     with _console(json) as console:
-        from curate import checks
+        from curate import checks, telling
 
         mistakes = checks.check(job, _project(project, job))
         warnings = checks.warnings(job, _project(project, job))
-        lines = [f"error {each}" for each in mistakes] + [f"warning {each}" for each in warnings]
-        lines.append(f"{len(mistakes)} mistake(s). Nothing was run." if mistakes else f"{job}: no mistakes")
-        body = {"mistakes": [each.as_dict() for each in mistakes], "warnings": [each.as_dict() for each in warnings]}
-        console.result({"schema": "curate.check/1", "job": job, **body}, "\n".join(lines))
+        console.result(*telling.checked(job, mistakes, warnings))
         raise typer.Exit(CONFIG if mistakes else DONE)
 
 
@@ -168,15 +163,9 @@ def list_names(
                curate list jobs --project my-project
     """
     with _console(json) as console:
-        from curate import listing
-        from curate.console import table
+        from curate import listing, telling
 
-        rows = listing.described(kind, _project(project))
-        body = [{"name": name, "what": what} for name, what in rows]
-        console.result(
-            {"schema": "curate.list/1", "kind": kind, "names": body},
-            table(("name", "what it is"), list(rows)),
-        )
+        console.result(*telling.listed(kind, listing.described(kind, _project(project))))
 
 
 @app.command()
@@ -192,20 +181,13 @@ def sql(
                curate sql --root s3://lab/curated
     """
     with _console(json) as console:
-        from curate import views
+        from curate import telling, views
         from curate.console import prompt
 
         warehouse = views.open_root(_place(root), _project(project))
         if query is None:
-            raise typer.Exit(prompt(lambda text: _answered(warehouse.answer(text)), console))
-        console.result(*_answered(warehouse.answer(query)))
-
-
-def _answered(answer: "Answer") -> tuple[dict[str, Any], str]:
-    from curate.console import table
-
-    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    return {"schema": "curate.sql/1", "rows": rows}, table(answer.columns, list(answer.rows))
+            raise typer.Exit(prompt(lambda text: telling.answered(warehouse.answer(text)), console))
+        console.result(*telling.answered(warehouse.answer(query)))
 
 
 @app.command()
@@ -296,14 +278,14 @@ def demo(
     Examples:  curate demo
     """
     with _console(json, quiet, verbose) as console:
-        from curate import console as shown
+        from curate import telling
         from curate.demo import play
         from curate.driver import Where
 
         _aside(console)
         played = play.play(_place(root), Where(runner, None, cpus), scenes, console)
         console.finish()
-        console.result({"schema": "curate.demo/1", **asdict(played)}, shown.demo(played))
+        console.result({"schema": "curate.demo/1", **asdict(played)}, telling.demo(played))
         raise typer.Exit(DONE if played.ok else FINDINGS)
 
 

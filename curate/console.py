@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import IO, Any
 
 from curate.errors import ConfigError, CurateError
-from curate.results import JobResult, RunResult
 from curate.shards import ShardReport
+from curate.telling import plain
 
 EVERY_S = 30.0
 """Seconds between progress lines where there is no terminal."""
@@ -33,12 +33,12 @@ class Console:
             body = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
             text = json.dumps(_finite(body), default=str)
         if text:
-            print(_plain(text), file=self.out, flush=True)
+            print(plain(text), file=self.out, flush=True)
 
     def say(self, text: str) -> None:
         """Tell something that is not a result."""
         if not self.quiet:
-            print(_plain(text), file=sys.stderr, flush=True)
+            print(plain(text), file=sys.stderr, flush=True)
 
     def errors(self, errors: Sequence[CurateError]) -> None:
         """Print errors: what, where, and the next step; with --json one object in place of the result."""
@@ -47,7 +47,7 @@ class Console:
             self.result({"schema": "curate.error/1", "errors": told}, "")
             return
         for error in errors:
-            print(f"{_paint('error', '1;31')} {_plain(str(error))}", file=sys.stderr, flush=True)
+            print(f"{_paint('error', '1;31')} {plain(str(error))}", file=sys.stderr, flush=True)
         if len(errors) > 1:
             self.say(f"{len(errors)} mistakes. Nothing was run.")
 
@@ -148,13 +148,6 @@ def _paint(text: str, code: str) -> str:
     return text if plain and "CLICOLOR_FORCE" not in os.environ else f"\x1b[{code}m{text}\x1b[0m"
 
 
-def _plain(text: str) -> str:
-    """Replace what could command a terminal or hide from the eye: data of strangers is on its way to it."""
-    return "".join(
-        sign if sign in "\n\t" or sign.isprintable() or (sign.isspace() and sign > "\x9f") else "�" for sign in text
-    )
-
-
 def _finite(value: Any) -> Any:
     """Replace NaN and infinities, which JSON does not know, by null."""
     if isinstance(value, float):
@@ -162,101 +155,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    """Return rows as aligned columns on a terminal, as tab-separated plain values when piped."""
-    if not sys.stdout.isatty() and "CURATE_TABLES" not in os.environ:
-        return "\n".join("\t".join(_value(value) for value in row) for row in [header, *rows])
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max([len(name), *(len(row[place]) for row in cells)]) for place, name in enumerate(header)]
-    right = [
-        bool(rows) and all(isinstance(row[place], int | float | None) for row in rows) for place in range(len(header))
-    ]
-
-    def line(row: list[str]) -> str:
-        return "  ".join(
-            value.rjust(width) if turn else value.ljust(width)
-            for value, width, turn in zip(row, widths, right, strict=True)
-        ).rstrip()
-
-    return "\n".join([line(list(header)), line(["-" * width for width in widths]), *map(line, cells)])
-
-
-def _value(value: Any) -> str:
-    """A value for other programs: nothing is rounded, one cell stays one cell."""
-    text = "" if value is None else str(value)
-    return " ".join(_plain(text).splitlines()).replace("\t", " ")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "�" for sign in text)
-
-
-def funnel(result: RunResult) -> str:
-    """Return what a run came to: the funnel of each job, its books, and what to do next."""
-    lines = [f"{'dataset':<14} {'stage':<24} {'in':>9} {'out':>9} {'lost':>9}  top reasons"]
-    for job in result.jobs:
-        for books in job.books:
-            lost = sum(books.lost.values())
-            top = sorted(books.lost.items(), key=lambda item: -item[1])[:3]
-            said = ", ".join(f"{reason} {count:,}" for reason, count in top)
-            told = f"{books.dataset:<14} {books.stage:<24} {books.rows_in:>9,} {books.rows_out:>9,} {lost:>9,}  {said}"
-            lines.append(told.rstrip())
-    lines += [_books_line(job) for job in result.jobs if job.kind == "curate"]
-    lines += [_mix_line(job) for job in result.jobs if job.kind == "mix"]
-    for job in result.jobs:
-        export = job.facts.get("export")
-        if export:
-            lines.append(f"export {job.job}: {export['records']:,} records in {export['folder']}")
-    if result.failed:
-        lines.append(f"{len(result.failed)} shard(s) failed:")
-        lines += [f"  {shard.dataset}-{shard.shard:05d}  {shard.error}" for shard in result.failed]
-        lines.append("next:  the same command again; committed shards are not done twice")
-    resumed = f", {result.shards_resumed} done earlier" if result.shards_resumed else ""
-    lines.append(f"{result.shards_done} shard(s) done{resumed} in {result.seconds:.1f} s · run {result.run}")
-    return "\n".join(lines)
-
-
-def _books_line(job: JobResult) -> str:
-    stages = {books.stage: books for books in job.books}
-    read, kept = stages["ingest"], stages["filter"]
-    dropped, failed, undecided = sum(kept.lost.values()), sum(read.lost.values()), read.rows_out - kept.rows_in
-    balanced = read.rows_in == kept.rows_out + dropped + failed + undecided
-    return (
-        f"books {job.job}: read {read.rows_in:,} = kept {kept.rows_out:,} + dropped {dropped:,} + failed {failed:,}"
-        f"{f' + undecided {undecided:,}' if undecided else ''}   {'balanced' if balanced else 'NOT BALANCED'}"
-        f"{'' if job.complete else ', but INCOMPLETE: some shards are missing'}"
-    )
-
-
-def _mix_line(job: JobResult) -> str:
-    facts = job.facts
-    return (
-        f"mix {job.job}: {facts['samples']:,} samples, {facts['tokens']:,} tokens in {facts['packs']:,} packs, "
-        f"{facts['fill']:.2%} full (no packing needs fewer than {facts['least_packs']:,})"
-    )
-
-
-def demo(played: Any) -> str:
-    """Return what came of the demo: the funnels, then planted / caught / wrongly dropped for every fault."""
-    lines = [funnel(result) for result in played.runs]
-    lines.append("")
-    lines.append(f"{'fault':<18} {'planted':>8} {'caught':>8} {'missed':>8} {'wrongly dropped':>16}  how")
-    for each in played.verdicts:
-        told = f"{each.fault:<18} {each.planted:>8,} {each.caught:>8,} {each.missed:>8,} {each.wrongly_dropped:>16,}"
-        lines.append(f"{told}  {each.how}")
-    lines.append("")
-    lines.append(
-        "every planted fault was caught" if played.ok else "NOT every planted fault was caught, or a shard failed"
-    )
-    lines.append(f"look:  {played.report.uri}")
-    return "\n".join(lines)
 
 
 def prompt(ask: Any, console: Console) -> int:
@@ -278,7 +176,7 @@ def prompt(ask: Any, console: Console) -> int:
             failed |= bool(held.strip()) and not _answer(ask, held, console)
             return 2 if failed and not sys.stdin.isatty() else 0
         if not held and line.strip().rstrip(";") in ("quit", "exit", ".quit"):
-            return 0
+            return 2 if failed and not sys.stdin.isatty() else 0
         held += line + "\n"
         if line.rstrip().endswith(";"):
             failed |= not _answer(ask, held, console)

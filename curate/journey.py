@@ -35,7 +35,7 @@ def explain(root: str, project: Project, sample_id: str) -> Journey:
         names = ", ".join(row["sample_id"] for row in found) or "none"
         raise ConfigError(
             f'{"several samples begin" if found else "no sample begins"} with "{sample_id}"',
-            hint=f"found: {names}" if found else "curate sql -c 'select sample_id from samples limit 5'",
+            hint=f"found: {names}" if found else f"curate sql --root {root} -c 'select sample_id from samples limit 5'",
         )
     full, derived = found[0]["sample_id"], found[0]["derived"]
     rows = warehouse.rows_where("children" if derived else "all_samples", "sample_id", full)

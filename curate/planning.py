@@ -73,8 +73,9 @@ def draft(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures
     if not plan.shards:
         raise ConfigError(f"{layout.dataset} has no rows", hint=f"looked in {', '.join(uris)}")
     if standing is not None and plan.shards[: len(standing.shards)] != standing.shards:
+        was, now = _brief(standing.made_from["limit"]), _brief(limit)
         raise ConfigError(
-            f"{layout.dataset} was begun with another plan: limit was {standing.made_from['limit']}, now {limit}",
+            f"{layout.dataset} was begun with another plan: limit was {was}, now {now}",
             file=layout.plan,
             hint=f"a limit grows where it ended a shard of {catalog.shard_rows} rows; else give another --root",
         )
@@ -113,9 +114,9 @@ def _standing(layout: Layout, made_from: dict[str, Any]) -> Plan | None:
     Raises:
         ConfigError: it was made from something else than `made_from`, the limit apart.
     """
-    if not storage.exists(layout.plan) or not storage.list_names(layout.samples(), ".parquet"):
+    if not storage.list_names(layout.samples(), ".parquet"):
         return None
-    plan = read(layout)
+    plan = read(layout)  # shards without the plan that made them are damage, never a fresh start
     wanted = json.loads(json.dumps(made_from))
     changed = [key for key in wanted if key != "limit" and wanted[key] != plan.made_from.get(key)]
     if changed:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import Workshop
 
-from curate.checks import check, loaded
+from curate.checks import check, loaded, warnings
 from curate.errors import ConfigError
 from curate.plugins import Project, names
 
@@ -103,8 +103,23 @@ def test_a_boolean_is_no_number(workshop: Workshop) -> None:
 def test_sql_that_is_no_filter(workshop: Workshop, sql: str, what: str) -> None:
     workshop.write("sql/filters/own.sql", sql)
     [found] = said(workshop, "from: tiny\nkeep: {own: }")
-    assert found.where == "keep.own"
+    assert found.file == str(workshop.folder / "sql/filters/own.sql")
+    assert found.where == f"read by {workshop.folder}/jobs/mine.yaml, keep.own"
     assert what in found.what
+
+
+def test_sql_that_is_not_text_is_named_by_its_file(workshop: Workshop) -> None:
+    workshop.write("sql/filters/own.sql", "").write_bytes(b"select '\xff'")
+    [found] = said(workshop, "from: tiny\nkeep: {own: }")
+    assert "not UTF-8" in found.what
+    assert found.file == str(workshop.folder / "sql/filters/own.sql")
+    assert found.where.endswith("jobs/mine.yaml, keep.own")
+
+
+def test_what_a_filter_is_given_is_a_mistake_of_the_job(workshop: Workshop) -> None:
+    workshop.write("sql/filters/own.sql", "select sample_id, if($low > 1, 'x', null) as reason from samples")
+    [found] = said(workshop, "from: tiny\nkeep: {own: }")
+    assert (found.where, found.file) == ("keep.own", f"{workshop.folder}/jobs/mine.yaml:2")
 
 
 def test_scores_are_seen_behind_any_punctuation_but_not_in_comments_and_texts(workshop: Workshop) -> None:
@@ -165,6 +180,45 @@ def test_a_catalog_with_an_unknown_source(workshop: Workshop) -> None:
     [found] = said(workshop, "from: bad\n")
     assert "unknown source" in found.what
     assert "cc12m" in found.hint
+
+
+def warned(workshop: Workshop, name: str = "mine") -> list[str]:
+    return [each.what for each in warnings(name, workshop.project)]
+
+
+def test_variables_that_are_not_set_are_warnings(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("A", "B", "C", "D"):
+        monkeypatch.delenv(f"CURATE_TEST_{name}", raising=False)
+    for name, uri in {
+        "one": "'${CURATE_TEST_A}/x.tsv'",
+        "two": "['/x.tsv', '${CURATE_TEST_B}', '${CURATE_TEST_C:-no}', '${CURATE_TEST_D}']",
+    }.items():
+        workshop.write(f"catalogs/{name}.yaml", f"source: cc12m\nuri: {uri}\nlicence: CC0\n")
+        workshop.write(f"jobs/{name}.yaml", f"from: {name}\n")
+    assert said(workshop, "mix: {a: {from: two}, b: {from: jobs/one.yaml}, c: {from: two}, d: {from: flipped}}") == []
+    [first, *rest] = warnings("mine", workshop.project)
+    assert first.what == "the environment variable CURATE_TEST_A is not set"
+    assert (first.file, first.where, "export CURATE_TEST_A" in first.hint) == ("catalogs/one.yaml", "uri", True)
+    assert rest[0].what == "the environment variable CURATE_TEST_B is not set"
+    monkeypatch.setenv("CURATE_TEST_A", "/data")
+    assert warned(workshop, "one") == []
+    for name in ("B", "D"):
+        monkeypatch.setenv(f"CURATE_TEST_{name}", "/data")
+    assert warned(workshop) == []
+
+
+@pytest.mark.parametrize("text", ["from: nowhere\n", "from: bad\n", "from: [1]\n", "form: tiny\n", "mix: 3\n", "- x\n"])
+def test_what_is_a_mistake_is_no_warning_as_well(workshop: Workshop, text: str) -> None:
+    workshop.write("catalogs/bad.yaml", "source: cc12m\nuri: x\nlicense: CC0\n")
+    assert said(workshop, text)
+    assert warned(workshop) == []
+
+
+@pytest.mark.parametrize("below", ["mine", "other", "absent"])
+def test_warnings_of_a_mix_that_goes_nowhere_or_in_circles_end(workshop: Workshop, below: str) -> None:
+    workshop.write("jobs/other.yaml", "mix: {a: {from: mine}, b: {from: other}}\n")
+    assert said(workshop, f"mix: {{a: {{from: {below}}}}}")
+    assert warned(workshop) == []
 
 
 def test_a_job_that_is_absent(workshop: Workshop) -> None:

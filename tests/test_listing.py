@@ -40,6 +40,28 @@ def test_the_projects_own_file_is_described(tmp_path: Path) -> None:
     assert "odd" in rows
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("# One sentence\n# over two lines. And another.\nfrom: x\n", "One sentence over two lines."),
+        ("# Without an end\n# at all\n\n# Apart.\nfrom: x\n", "Without an end at all"),
+        ("#\n# - Odd signs, 0.5 and x.y; more.\n", "Odd signs, 0.5 and x.y;"),
+        ("from: x\n# Too late.\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_whole_first_sentence_of_an_opening_comment_is_told(tmp_path: Path, text: str, what: str) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/own.yaml").write_text(text)
+    assert dict(described("jobs", Project(str(tmp_path))))["own"].strip() == what
+
+
+def test_a_filters_opening_comment_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "sql/filters").mkdir(parents=True)
+    (tmp_path / "sql/filters/own.sql").write_text("-- Keep what\n-- is good. No more.\nselect 1\n")
+    assert dict(described("filters", Project(str(tmp_path))))["own"] == "Keep what is good."
+
+
 def test_an_unknown_kind_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="unknown kind") as error:
         described("scorer", Project("/nowhere"))

@@ -20,7 +20,11 @@ from curate.driver import Where
 from curate.errors import ConfigError, ShardError
 from curate.job import Export
 from curate.results import RunResult, StageBooks
+from curate.sample import Sample
 from curate.shards import ShardReport
+from curate.stages import ingest
+from curate.telling import funnel
+from curate.views import open_root
 
 SCORER = '''"""How often a caption says very."""
 from dataclasses import dataclass
@@ -113,11 +117,13 @@ def test_funnel_and_books(shop: Workshop) -> None:
     assert (books["augment"].rows_in, books["augment"].rows_out, books["augment"].lost) == (9, 9, {})
     assert all(each.balanced() for each in books.values())
     dataset = json.loads((shop.root / "tiny/manifest.json").read_bytes())
-    assert dataset["books"] == {"read": 15, "ok": 12, "failed": read.lost, "kept": None, "dropped": {}}
+    counted = {"read": 15, "ok": 12, "failed": read.lost}
+    assert dataset["books"] == {**counted, "kept": None, "dropped": {}, "undecided": 0}
     [mine] = (shop.root / "jobs/mine").glob("*/manifest.json")
     assert mine.parent.name == result.jobs[0].digest
     body = json.loads(mine.read_bytes())
-    assert body["books"] == {"read": 15, "ok": 12, "failed": read.lost, "kept": 9, "dropped": {"number_low": 3}}
+    assert body["books"] == {**counted, "kept": 9, "dropped": {"number_low": 3}, "undecided": 0}
+    assert body["facts"]["filters"] == {"from_number": FILTER}
     assert body["facts"]["complete"] is True
     record = json.loads((shop.root / f"runs/{result.run}/run.json").read_bytes())
     assert (record["schema"], record["run"], record["shards_done"]) == ("curate.run/1", result.run, 16)
@@ -179,7 +185,7 @@ def broken_shard(shop: Workshop) -> dict[str, bytes]:
     for name in taken:
         (shop.web / name).unlink()
     catalog = shop.folder / "catalogs/tiny.yaml"
-    catalog.write_text(catalog.read_text() + "min_success: 0.5\n")
+    catalog.write_text(catalog.read_text() + "min_success: 1.0\n")
     return taken
 
 
@@ -188,7 +194,7 @@ def assert_one_shard_failed(shop: Workshop, result: RunResult) -> None:
     [failed] = result.failed
     assert (failed.dataset, failed.shard) == ("tiny", 1)
     assert failed.error is not None
-    assert "0 of 4 rows ok, min_success is 0.5: http_404 4" in failed.error
+    assert "0 of 4 rows ok, min_success is 1: http_404 4" in failed.error
     assert sorted(path.name for path in (shop.root / "tiny/samples").iterdir()) == ["00000.parquet", "00002.parquet"]
     assert sorted(path.name for path in (shop.root / "tiny/images").iterdir()) == ["00000.tar", "00002.tar"]
     assert not (shop.root / "tiny/manifest.json").exists()
@@ -203,7 +209,7 @@ def test_a_shard_below_min_success_is_named_and_not_committed_and_resumes_with_a
     assert_one_shard_failed(shop, shop.run("mine"))
     before = files(shop.root)
     catalog = shop.folder / "catalogs/tiny.yaml"
-    catalog.write_text(catalog.read_text().replace("min_success: 0.5", "min_success: 0.0"))
+    catalog.write_text(catalog.read_text().replace("min_success: 1.0", "min_success: 0.0"))
     result = shop.run("mine")
     assert result.ok()
     assert stages(result)["ingest"].lost == {"http_404": 4}
@@ -258,6 +264,87 @@ def test_ctrl_c_leaves_what_resumes_to_the_same_content(shop: Workshop, after: i
         )
         assert ours
         assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("rows", "dead", "share", "refused"),
+    [
+        (4, 4, 0.5, False),  # four throws of a coin
+        (4, 1, 0.9, False),
+        (12, 12, 0.5, True),
+        (12, 1, 1.0, True),  # all is all: no slack
+        (1, 1, 1.0, True),
+        (12, 12, 0.0, False),
+        (100, 35, 0.7, False),
+        (100, 40, 0.7, True),
+    ],
+)
+def test_a_share_is_judged_by_what_so_few_rows_can_tell(rows: int, dead: int, share: float, refused: bool) -> None:
+    good = Sample(sample_id="s", dataset="d", shard=0, row=0, source_key="k")
+    samples = [dataclasses.replace(good, status="failed", error="http_404")] * dead + [good] * (rows - dead)
+    if refused:
+        with pytest.raises(ShardError, match=rf"{rows - dead} of {rows} rows ok, min_success is {share:g}: http_404"):
+            ingest._judge(samples, share)
+    else:
+        assert ingest._judge(samples, share) == {"http_404": dead}
+
+
+def test_a_shard_of_addresses_that_are_not_public_names_the_way_out(shop: Workshop) -> None:
+    shop.captions(shard_rows=12)
+    catalog = shop.folder / "catalogs/tiny.yaml"
+    kept = "fetch: {timeout_s: 5, allow_hosts: [127.0.0.1]}\n"
+    catalog.write_text(catalog.read_text().replace(kept, "min_success: 0.5\n"))
+    [failed] = shop.run("mine").failed
+    assert failed.error is not None
+    assert "0 of 12 rows ok, min_success is 0.5: not_public 12; fetch.allow_hosts" in failed.error
+
+
+def test_a_limit_grows_and_only_the_whole_dataset_has_a_manifest(shop: Workshop) -> None:
+    asked = pipeline.Run(str(shop.root), shop.project, Where("inline"), 8)
+    first = shop.run("mine", limit=4)
+    before = files(shop.root, "tiny/samples") | files(shop.root, "tiny/images") | files(shop.root, "tiny/scores")
+    assert (first.ok(), first.shards_done) == (True, 4)
+    assert [(row["shards"], row["done"], row["rows"]) for row in pipeline.rehearse("mine", asked)] == [(2, 1, 8)]
+    second = shop.run("mine", limit=8)
+    # The samples and their scores stay; what is a duplicate depends on all samples, so filters run again.
+    assert (second.ok(), second.shards_resumed, second.shards_done) == (True, 2, 6)
+    assert stages(second)["filter"].rows_out == 5
+    assert not (shop.root / "tiny/manifest.json").exists()
+    whole = shop.run("mine")
+    assert (whole.ok(), whole.shards_resumed) == (True, 4)
+    assert files(shop.root).items() >= before.items()
+    manifest = json.loads((shop.root / "tiny/manifest.json").read_bytes())
+    assert (manifest["books"]["read"], manifest["plan"]) == (12, json.loads(plan_of(shop))["digest"])
+    clean = dataclasses.replace(shop, root=shop.root.parent / "clean")
+    assert clean.run("mine").jobs == whole.jobs
+    assert plan_of(clean) == plan_of(shop)
+
+
+def plan_of(shop: Workshop) -> bytes:
+    return (shop.root / "tiny/plan.json").read_bytes()
+
+
+def test_a_run_with_a_limit_that_takes_everything_writes_no_manifest_of_the_dataset(shop: Workshop) -> None:
+    assert shop.run("mine", limit=1000).ok()
+    assert not (shop.root / "tiny/manifest.json").exists()
+    again = shop.run("mine")
+    assert (again.ok(), again.shards_done) == (True, 0)
+    assert (shop.root / "tiny/manifest.json").exists()
+
+
+def test_a_plan_of_which_no_shard_came_through_gives_way_to_another(shop: Workshop) -> None:
+    taken = {path.name: path.read_bytes() for path in shop.web.iterdir()}
+    for name in taken:
+        (shop.web / name).unlink()
+    catalog = shop.folder / "catalogs/tiny.yaml"
+    catalog.write_text(catalog.read_text() + "min_success: 1.0\n")
+    assert len(shop.run("mine").failed) == 3
+    for name, data in taken.items():
+        (shop.web / name).write_bytes(data)
+    catalog.write_text(catalog.read_text().replace("shard_rows: 4", "shard_rows: 6"))
+    result = shop.run("mine")
+    assert result.ok()
+    assert sorted(path.name for path in (shop.root / "tiny/samples").iterdir()) == ["00000.parquet", "00001.parquet"]
 
 
 def test_a_limit_takes_the_first_rows_and_is_part_of_the_plan(shop: Workshop) -> None:
@@ -326,7 +413,66 @@ def test_a_scorer_that_breaks_on_one_shard_costs_that_shard_alone(shop: Workshop
     assert stages(result)["filter"].rows_in == 8
     assert result.jobs[0].complete is False
     [path] = (shop.root / "jobs/mine").glob("*/manifest.json")
-    assert json.loads(path.read_bytes())["books"]["dropped"] == {"number_low": 3, "not_decided": 4}
+    books = json.loads(path.read_bytes())["books"]
+    assert books == {"read": 12, "ok": 12, "failed": {}, "kept": 5, "dropped": {"number_low": 3}, "undecided": 4}
+    [told] = [line for line in funnel(result).split("\n") if line.startswith("books mine:")]
+    assert "+ failed 0 + undecided 4   balanced, but INCOMPLETE" in told
+    assert kept_by_shard(shop) == {(0, False): 3, (0, True): 1, (1, None): 4, (2, True): 4}
+
+
+def kept_by_shard(shop: Workshop, job: str = "mine") -> dict[tuple[int, bool | None], int]:
+    query = f"select shard, kept, count(*) from outcomes where job = '{job}' group by all"
+    with_views = open_root(str(shop.root), shop.project)
+    return {(shard, kept): count for shard, kept, count in with_views.answer(query).rows}
+
+
+def test_a_filter_that_breaks_on_one_shard_leaves_it_undecided(shop: Workshop) -> None:
+    captions(shop, extra=f"{shop.url}/gone.jpg\ta dog\n")
+    broken = "select sample_id, case when shard = 1 then error('no') when $low > 9 then '' end as reason from samples"
+    shop.write("sql/filters/from_number.sql", broken)
+    result = shop.run("mine")
+    assert [(each.shard, (each.error or "").startswith("filter")) for each in result.failed] == [(1, True)]
+    [path] = (shop.root / "jobs/mine").glob("*/manifest.json")
+    books = json.loads(path.read_bytes())["books"]
+    assert books == {"read": 13, "ok": 12, "failed": {"http_404": 1}, "kept": 8, "dropped": {}, "undecided": 4}
+    # A row that failed is not kept, whatever else happened.
+    assert kept_by_shard(shop) == {(0, True): 4, (1, None): 4, (2, True): 4, (3, False): 1}
+
+
+def test_an_incomplete_job_is_exported_only_when_asked_for_in_part(shop: Workshop) -> None:
+    taken = broken_shard(shop)
+    job(shop, rest="export: {as: llava_json, codec: plain}\n")
+    assert "export" not in shop.run("mine").jobs[0].facts
+    asked = pipeline.Run(str(shop.root), shop.project, Where("inline"))
+    wanted = Export(as_="llava_json", codec="plain")
+    with pytest.raises(ShardError, match=r'shards of "mine" are missing.*--partial'):
+        pipeline.export_last("mine", wanted, asked)
+    assert not (shop.root / "exports").exists()
+    part, manifest = pipeline.export_last("mine", wanted, asked, partial=True)
+    assert manifest["records"] == 5
+    for name, data in taken.items():
+        (shop.web / name).write_bytes(data)
+    export = shop.run("mine").jobs[0].facts["export"]
+    assert export["records"] == 9
+    assert export["folder"] != part
+    assert pipeline.export_last("mine", wanted, asked) == (export["folder"], manifest_of(export["folder"]))
+
+
+def manifest_of(folder: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((Path(folder) / "manifest.json").read_bytes())
+    return found
+
+
+def test_a_mix_of_an_incomplete_job_is_incomplete_and_not_exported(shop: Workshop) -> None:
+    broken_shard(shop)
+    mix(shop, "  a: {from: mine}\n", rest="export: {as: llava_json, codec: plain}\n")
+    result = shop.run("mixed")
+    assert [one.complete for one in result.jobs] == [False, False]
+    assert "export" not in result.jobs[-1].facts
+    asked = pipeline.Run(str(shop.root), shop.project, Where("inline"))
+    with pytest.raises(ShardError, match='shards of "mixed" are missing'):
+        pipeline.export_last("mixed", Export(as_="llava_json", codec="plain"), asked)
+    assert not (shop.root / "exports").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from conftest import Workshop
 from typer.main import get_command
 
 from curate import plugins
@@ -69,3 +70,17 @@ def test_decisions_are_few_and_short() -> None:
     entries = re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]
     assert 1 <= len(entries) <= 10
     assert all(len(entry.strip().splitlines()) <= 3 for entry in entries)
+
+
+def test_the_scorer_and_the_filter_of_the_readme_work(workshop: Workshop) -> None:
+    [scorer] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    [sql] = re.findall(r"```sql\n(-- Keeps.*?)```", README, re.DOTALL)
+    workshop.captions(count=6, shard_rows=3)
+    workshop.write("plugins/scorers/brightness.py", scorer)
+    workshop.write("sql/filters/bright.sql", sql)
+    job = "from: tiny\nscore: [{brightness: {step: 8}}]\nkeep: {bright: {min_brightness: 0.5}}\n"
+    workshop.write("jobs/light.yaml", job)
+    [result] = workshop.run("light").jobs
+    assert result.complete
+    kept = result.books[-1]
+    assert kept.rows_out + kept.lost["dark"] == 6

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from pydantic import Field
@@ -19,6 +20,10 @@ class Inner(Strict):
 class Outer(Strict):
     title: str
     count: int = 0
+    rate: float = 0.0
+    fast: bool = False
+    names: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    words: list[str] = Field(default_factory=list)
     one: Inner = Inner()
     many: dict[str, Inner] = Field(default_factory=dict)
     values: dict[str, Value] = Field(default_factory=dict)
@@ -64,11 +69,28 @@ def test_a_mistake_below_a_name_with_a_dash_keeps_its_path(file: Path) -> None:
     assert (said.where, said.file) == ("many.my-part.min_clip", f"{file}:4")
 
 
-def test_wrong_type_says_what_it_got(file: Path) -> None:
-    [said] = mistakes(file, "title: x\ncount: many\n")
-    assert (said.where, said.file) == ("count", f"{file}:2")
-    assert "integer" in said.what
-    assert "'many'" in said.what
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("count: many", "must be a whole number (got 'many')"),
+        ("count: 1.5", "must be a whole number (got 1.5)"),
+        ("count: [1]", "must be a whole number (got [1])"),
+        ("rate: high", "must be a number (got 'high')"),
+        ("rate: true", "must be a number (got True)"),
+        ("fast: 1", "must be true or false (got 1)"),
+        ("fast: 'true'", "must be true or false (got 'true')"),
+        ("names: 3", "must be a list (got 3)"),
+        ("names: {a: b}", "must be a list (got {'a': 'b'})"),
+        ("words: a", "must be a list (got 'a')"),
+        ("one: 3", "must be a mapping (got 3)"),
+        ("many: [1]", "must be a mapping (got [1])"),
+        ("title: 3", "must be a text (got 3)"),
+    ],
+)
+def test_wrong_type_says_what_it_wants_and_what_it_got(file: Path, text: str, what: str) -> None:
+    said = mistakes(file, f"\n{text}\n")
+    [found] = [each for each in said if each.where == text.split(":")[0]]
+    assert (found.what, found.file) == (what, f"{file}:2")
 
 
 def test_a_value_of_no_allowed_type_is_one_mistake_at_its_own_path(file: Path) -> None:

@@ -253,8 +253,10 @@ def _outside(uri: str, writing: bool = False) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if type(error.__cause__).__module__.startswith("aiohttp"):  # fsspec calls a dead network a missing file
+        if error.__cause__ is not None and getattr(error.__cause__, "status", None) not in (None, 404, 410):
             raise OutsideError(f"{uri}: {error.__cause__}") from error
+        if isinstance(error.__cause__, OSError | TimeoutError) and not isinstance(error.__cause__, FileNotFoundError):
+            raise OutsideError(f"{uri}: {error.__cause__!r}") from error  # fsspec calls a dead network a missing file
         if writing:
             raise OutsideError(f"{uri}: there is no such bucket or folder to write to") from error
         raise FileNotFoundError(uri) from error

@@ -101,7 +101,7 @@ class Plot:
 def steps(record: Record) -> list[Step]:
     """Return the funnel of a job: read, with a picture, kept, derived."""
     ingest, decided, augment = (record.stage(name) for name in ("ingest", "filter", "augment"))
-    waiting = {"not_decided": record.undecided} if record.undecided > 0 else {}
+    waiting = {"undecided": record.undecided} if record.undecided > 0 else {}
     found = [
         Step("read", ingest.rows_in),
         Step("with a picture", ingest.rows_out, _most(ingest.lost), "failed"),

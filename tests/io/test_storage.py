@@ -5,6 +5,7 @@ import http.server
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -197,6 +198,34 @@ def test_http_is_read_and_never_written(tmp_path):
             with pytest.raises(ConfigError, match="write"):
                 call()
         server.shutdown()
+
+
+def begin(uri):
+    with storage.open_read(uri) as stream:
+        return stream.read(1)
+
+
+@pytest.mark.parametrize("call", [storage.read_bytes, storage.size, storage.exists, begin])
+def test_a_web_server_that_is_down_is_not_an_absent_file(call):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listening: refused at once, and nobody else can take the port
+        uri = f"http://127.0.0.1:{closed.getsockname()[1]}/list.tsv"
+        with pytest.raises(OutsideError, match=uri):
+            call(uri)
+
+
+@pytest.mark.parametrize("call", [storage.read_bytes, storage.size, begin])
+def test_what_a_web_server_has_not_is_absent(call, serve, tmp_path):
+    uri = f"{serve(tmp_path)}/absent.tsv"
+    with pytest.raises(FileNotFoundError, match=uri):
+        call(uri)
+
+
+def test_what_a_web_server_has_or_has_not(serve, tmp_path):
+    (tmp_path / "list.tsv").write_bytes(b"0")
+    url = serve(tmp_path)
+    assert storage.exists(f"{url}/list.tsv")
+    assert not storage.exists(f"{url}/absent.tsv")
 
 
 @pytest.mark.parametrize("uri", ["nonsense://a/b", "ftps3://x"])

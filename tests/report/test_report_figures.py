@@ -1,11 +1,11 @@
 """Numbers become geometry: nothing overflows, nothing divides by zero, a filter's SQL says what it compares."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from curate.plugins import Project
+from curate.io.warehouse import read_sql
+from curate.plugins import Project, find
 from curate.report.alerts import MOST, alerts
 from curate.report.figures import BAND_HEIGHT, FUNNEL_WIDTH, PLOT_WIDTH, funnel, plot, steps
 from curate.report.panels import shares
@@ -59,7 +59,7 @@ def test_many_reasons_are_summed_up_and_one_row_of_a_million_is_seen():
 def test_undecided_samples_are_lost_too():
     record = replace(BUSY, books=(*BUSY.books[:2], StageBooks("d", "filter", 1000, 1000, {})))
     assert [(loss.reason, loss.count) for loss in funnel(steps(record)).losses if loss.status == "dropped"] == [
-        ("not_decided", 500)
+        ("undecided", 500)
     ]
 
 
@@ -99,7 +99,8 @@ def test_a_filters_own_sql_says_what_it_compares():
         "gone": {"a": 1},
         "everything": {},
     }
-    found = thresholds(keep, columns, Project("/nowhere"))
+    filters = {name: read_sql(find("filters", name, Project("/nowhere"))) for name in ("aligned", "good_boxes")}
+    found = thresholds(keep, filters, columns)
     assert [(t.relation, t.column, t.sign, t.value, t.reason) for t in found] == [
         ("clip_similarity", "clip_similarity", "<", 0.28, "clip_low"),
         ("box_stats", "min_box_area", "<", 0.01, "box_too_small"),
@@ -107,19 +108,21 @@ def test_a_filters_own_sql_says_what_it_compares():
     ]
 
 
-def test_own_filters_in_any_style(tmp_path: Path):
-    folder = tmp_path / "sql/filters"
-    folder.mkdir(parents=True)
-    (folder / "mine.sql").write_text(
+def test_own_filters_in_any_style():
+    sql = (
         "-- s.score < $commented\nselect sample_id, case when S.SCORE is null then 'none'\n"
         "when s.score <= $low or s.score>$high then 'out' when s.area < $x * 2 then 'odd' end as reason from t s"
     )
     found = thresholds(
         {"mine": {"low": 1, "high": 2.5, "x": 3, "commented": 4}},
+        {"mine": sql, "other": "select s.score < $low from t s"},
         {"t": ["sample_id", "scores", "score", "area"]},
-        Project(str(tmp_path)),
     )
     assert [(t.sign, t.value, t.reason) for t in found] == [("<=", 1.0, ""), (">", 2.5, "out")]
+
+
+def test_a_record_without_the_sql_of_its_filters_gives_no_threshold():
+    assert thresholds({"aligned": {"min_clip": 0.28}}, {}, {"t": ["sample_id", "scores", "clip_similarity"]}) == []
 
 
 @pytest.mark.parametrize("pictures,reasons", [(48, 4), (48, 0), (3, 2), (0, 5), (200, 1)])

@@ -13,6 +13,7 @@ import pytest
 from report_world import World, phrase
 
 from curate.errors import ConfigError
+from curate.plugins import Project
 from curate.report import page
 from curate.report.album import Album
 from curate.report.page import ReportOptions, write_report
@@ -225,6 +226,30 @@ def test_options(world, written, tmp_path):
     assert blurred.pictures == written.pictures and blurred.bytes < written.bytes
     one = Path(size("one.html", ReportOptions(job="masks")).uri).read_text()
     assert "Kept 2 of 2 samples" in one and 'type="radio"' not in one
+
+
+def test_thresholds_are_those_that_ran_wherever_the_project_is(tmp_path):
+    """The page is written on another machine, which has no such filter, or another of the same name."""
+    own = "select sample_id, case when c.clip_similarity < $lowest then 'too_low' end as reason from clip_similarity c"
+
+    def rows(world):
+        return [{"key": f"k{n}", "picture": world.picture(n), "text": "a dog", "clip": 0.1 * n} for n in range(4)]
+
+    world = World(tmp_path / "project")
+    (world.folder / "sql/filters").mkdir(parents=True)
+    (world.folder / "sql/filters/mine.sql").write_text(own)
+    world.dataset("few", rows(world))
+    world.job("few", "from: few\nscore: [clip_similarity]\nkeep: {mine: {lowest: 0.15}}\n")
+    assert world.run("few").ok()
+    [manifest] = Path(world.root, "jobs/few").glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["facts"]["filters"] == {"mine": own}
+    other = Project(str(tmp_path / "other"))
+    (tmp_path / "other/sql/filters").mkdir(parents=True)
+    (tmp_path / "other/sql/filters/mine.sql").write_text(own.replace("<", ">"))
+    for number, each in enumerate((Project("/nowhere"), other, world.project)):
+        made = write_report(world.root, each, ReportOptions(), str(tmp_path / f"{number}.html"))
+        html = Path(made.uri).read_text(encoding="utf-8")
+        assert ">clip_similarity</span><b>≥ 0.15</b>" in html and "too_low" in html
 
 
 def test_a_full_album_says_so(world, tmp_path, monkeypatch):
