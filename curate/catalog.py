@@ -18,11 +18,11 @@ RESERVED = frozenset({"jobs", "mixes", "runs", "exports", "world"})
 class Fetch(Strict):
     """How politely and how patiently pictures are downloaded; seconds and bytes."""
 
-    timeout_s: Annotated[float, Field(gt=0)] = 20.0
-    max_bytes: Annotated[int, Field(gt=0)] = 32 * 2**20
-    attempts: Annotated[int, Field(ge=1)] = 3
-    concurrency: Annotated[int, Field(ge=1)] = 64
-    per_host: Annotated[int, Field(ge=1)] = 16
+    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 20.0
+    max_bytes: Annotated[int, Field(gt=0, le=2**34)] = 32 * 2**20
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
+    per_host: Annotated[int, Field(ge=1, le=10_000)] = 16
     allow_hosts: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 

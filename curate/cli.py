@@ -1,5 +1,6 @@
 """The verbs: parse, call one function, print."""
 
+import io
 import os
 import signal
 import sys
@@ -62,6 +63,9 @@ def _console(json: bool = False, quiet: bool = False, verbose: bool = False) -> 
         console.finish()
         console.say("interrupted; committed shards are safe, the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `| head` has seen enough; nothing is left to be flushed into it
+        raise typer.Exit(DONE) from None
     except OSError as error:
         console.finish()
         console.errors([OutsideError(f"{type(error).__name__}: {error}")])
@@ -78,12 +82,12 @@ def _project(folder: str | None, job: str = "") -> "Project":
 
 
 def _place(root: str) -> str:
-    return root if "://" in root else str(Path(root).absolute())
+    return root if "://" in root or not root else str(Path(root).absolute())
 
 
 def _aside(console: "Console") -> None:
     """Keep standard output for the result: Ray writes its warnings there."""
-    console.out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    console.out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
     os.dup2(2, 1)
 
 
@@ -296,5 +300,8 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"curate {__version__}")  # noqa: T201
         return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

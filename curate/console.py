@@ -110,7 +110,7 @@ class Progress:
     def _line(self) -> None:
         self._last = time.monotonic()
         print(
-            f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {self._title} {self._said()}",
+            plain(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {self._title} {self._said()}"),
             file=sys.stderr,
             flush=True,
         )

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from curate.errors import ConfigError
 from curate.io import storage
 from curate.io.fetch import FetchOptions
 from curate.io.images import Limits
+from curate.io.records import read_json
 from curate.io.warehouse import read_sql
 from curate.job import CurateJob
 from curate.layout import Layout, job_folder
@@ -51,9 +52,9 @@ class Curation:
         if limit is None and len(samples) == len(everything):
             self._dataset_manifest(plan.digest, samples)
         tasks = [ShardTask(self.layout.dataset, n, books.rows, None) for n, books in samples.items()]
-        folders, scored = self._score(tasks)
-        ready = [task for task in tasks if all(task.shard in books for books in scored.values())]
         corpus = {n: books.content for n, books in samples.items()}
+        folders, scored = self._score(tasks, corpus)
+        ready = [task for task in tasks if all(task.shard in books for books in scored.values())]
         digest, decided = self._decide(ready, folders, corpus)
         augmented, children = self._augment([task for task in ready if task.shard in decided], digest)
         complete = len(decided) == len(everything) and (not augmented or len(children) == len(everything))
@@ -89,8 +90,13 @@ class Curation:
         phase = Phase("ingest", (), partial(ingest.build, config), needs=ingest.NEEDS)
         return self._run(phase, tasks, self.layout.samples)
 
-    def _score(self, tasks: Sequence[ShardTask]) -> tuple[list[tuple[str, str]], dict[str, dict[int, Committed]]]:
-        """Run every scorer; return (relation, folder) of each, and its committed shards."""
+    def _score(
+        self, tasks: Sequence[ShardTask], corpus: dict[int, str]
+    ) -> tuple[list[tuple[str, str]], dict[str, dict[int, Committed]]]:
+        """Run every scorer; return (relation, folder) of each, and its committed shards.
+
+        Scores of samples that are not there any more, since their shard was made again, are made again.
+        """
         folders: list[tuple[str, str]] = []
         done: dict[str, dict[int, Committed]] = {}
         for wanted in self.job.score:
@@ -101,7 +107,9 @@ class Curation:
             build, prepare = partial(score.build, config), partial(score.prepare, config)
             place = partial(self.layout.scores, folder)
             phase = Phase(f"score {wanted.name}", (), build, prepare, module.NEEDS)
-            done[wanted.name] = self._run(phase, tasks, place)
+            before = self._books_of(tasks, place, self.driver.listed(place()))
+            stale = {shard for shard, books in before.items() if books.of != corpus[shard]}
+            done[wanted.name] = self._run(phase, tasks, place, stale)
             folders.append((wanted.name, folder))
         return folders, done
 
@@ -143,10 +151,16 @@ class Curation:
     ) -> dict[int, Committed]:
         return self._run(Phase(name, (), build), tasks, place)
 
-    def _run(self, phase: Phase, tasks: Sequence[ShardTask], place: Callable[..., str]) -> dict[int, Committed]:
+    def _run(
+        self, phase: Phase, tasks: Sequence[ShardTask], place: Callable[..., str], stale: Container[int] = ()
+    ) -> dict[int, Committed]:
         """Run a phase over the shards that are not committed yet, and return the books of all that are then."""
-        committed_now = self.driver.run(phase, tasks, place())
-        return {task.shard: committed(place(task.shard)) for task in tasks if task.shard in committed_now}
+        return self._books_of(tasks, place, self.driver.run(phase, tasks, place(), stale))
+
+    def _books_of(
+        self, tasks: Sequence[ShardTask], place: Callable[..., str], there: Container[int]
+    ) -> dict[int, Committed]:
+        return {task.shard: committed(place(task.shard)) for task in tasks if task.shard in there}
 
     def _augment_books(self, children: dict[int, Committed]) -> tuple[StageBooks, ...]:
         if not children:
@@ -157,13 +171,14 @@ class Curation:
         return (StageBooks(self.layout.dataset, "augment", rows, made, _causes(total)),)
 
     def _dataset_manifest(self, plan: str, samples: dict[int, Committed]) -> None:
-        if storage.exists(self.layout.manifest):
+        """Write the dataset's manifest, unless it says already what is there."""
+        shards = _contents({"samples": samples})
+        if storage.exists(self.layout.manifest) and read_json(self.layout.manifest).get("shards") == shards:
             return
         total = _total(samples)
         ok = total.pop("ok", 0)
         books = Books(read=sum(each.rows for each in samples.values()), ok=ok, failed=_causes(total))
         books.balance()
-        shards = _contents({"samples": samples})
         manifest = Manifest(self.layout.dataset, plan, books, shards, versions=_versions())
         storage.write_bytes(self.layout.manifest, manifest.to_json())
 

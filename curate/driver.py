@@ -2,7 +2,7 @@
 
 import importlib
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,10 +42,11 @@ class Driver:
         if self.where.runner not in RUNNERS:
             raise ConfigError(f'unknown runner "{self.where.runner}"', hint=nearest(self.where.runner, RUNNERS))
 
-    def run(self, phase: Phase, tasks: Sequence[ShardTask], folder: str) -> set[int]:
-        """Run `phase` over those tasks whose file is not in `folder` yet; return all shards that are, then."""
+    def run(self, phase: Phase, tasks: Sequence[ShardTask], folder: str, stale: Container[int] = ()) -> set[int]:
+        """Run `phase` over the tasks whose file is not in `folder` yet, or stale; return all shards that are, then."""
         wanted = {f"{shard_name(task.shard)}.parquet": task for task in tasks}
-        before = [name for name in storage.list_names(folder, ".parquet") if name in wanted]
+        names = storage.list_names(folder, ".parquet")
+        before = [name for name in names if name in wanted and wanted[name].shard not in stale]
         finished = {wanted.pop(name).shard for name in before}
         pending = tuple(wanted.values())
         rows = None if any(task.rows is None for task in pending) else sum(task.rows or 0 for task in pending)
@@ -62,6 +63,11 @@ class Driver:
             else:
                 self.failed.append(replace(report, error=f"{phase.name}: {report.error}"))
         return finished
+
+    def listed(self, folder: str) -> set[int]:
+        """Return the shards whose file is in a folder."""
+        names = storage.list_names(folder, ".parquet")
+        return {int(name.removesuffix(".parquet")) for name in names if name.removesuffix(".parquet").isdigit()}
 
     def close(self) -> None:
         """Close the runner where one was opened."""

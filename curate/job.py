@@ -7,8 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
 
 from curate.errors import ConfigError
-from curate.plugins import Project, find
+from curate.plugins import NAME, Project, find
 from curate.yamlfile import Strict, read_all
+
+MAX_EPOCHS = 1000
+"""A mix that draws a sample more often is a mistake."""
 
 MAX_PACK_TOKENS = 1 << 20
 """The packer keeps one list per token of room."""
@@ -70,8 +73,8 @@ class Export(Strict):
     @field_validator("file")
     @classmethod
     def _not_ours(cls, value: str | None) -> str | None:
-        if value == "manifest.json":
-            raise ValueError("is the name of the export's own manifest")
+        if value in ("manifest.json", "images"):
+            raise ValueError("is a name that the export needs itself")
         return value
 
 
@@ -112,7 +115,7 @@ class Component(Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
     from_: Annotated[str, Field(alias="from")]
     derived: str | None = None
-    epochs: Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=MAX_EPOCHS, strict=False, allow_inf_nan=False)] | None = None
     samples: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -163,6 +166,10 @@ def job_path(name: str, project: Project, where: str = "") -> Path:
     """
     path = Path(name)
     if path.suffix == ".yaml" and path.is_file():
+        if not NAME.match(path.stem):
+            raise ConfigError(
+                f'"{path.stem}" cannot be the name of a job', hint="letters, digits, _ . - and no dot first"
+            )
         return path
     if path.parent not in (Path(), Path("jobs")):
         raise ConfigError(f"no job at {name}", where=where, hint="a file, or the name of a job of the project")

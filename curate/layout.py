@@ -2,7 +2,20 @@
 
 from dataclasses import dataclass
 
+from curate.errors import ConfigError
 from curate.shards import shard_name
+
+
+def sound_root(root: str) -> str:
+    """Return a root without its last slash.
+
+    Raises:
+        ConfigError: it is empty, names no bucket, or has a sign that would be read as a pattern of file names.
+    """
+    place = root.split("://", 1)[-1].rstrip("/")
+    if (not place and root != "/") or any(sign in place for sign in "*?["):
+        raise ConfigError(f'"{root}" cannot be a root', hint="a folder, or s3://bucket/prefix, without * ? [")
+    return root.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)

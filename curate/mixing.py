@@ -1,6 +1,5 @@
 """A job that mixes: measure the components, draw, pack, and freeze the packs with their manifest."""
 
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import pyarrow as pa
 
 from curate import plugins, schema
 from curate.io import storage, tables
+from curate.io.records import read_json
 from curate.io.warehouse import Warehouse, read_sql
 from curate.job import MixJob, component_job
 from curate.layout import mix_folder
@@ -41,12 +41,13 @@ class Mixing:
         said = self.job.model_dump(exclude={"export"})
         digest = digest_of([said, codec, sorted((parent.job, parent.digest) for parent in self.parents)])[:16]
         folder = f"{mix_folder(self.root, self.name)}/{digest}"
-        listener.phase("mix", self.name, 1, int(storage.exists(f"{folder}/manifest.json")), None)
-        if not storage.exists(f"{folder}/manifest.json"):
+        done = all(storage.exists(f"{folder}/{name}") for name in ("packs.parquet", "manifest.json"))
+        listener.phase("mix", self.name, 1, int(done), None)
+        if not done:
             started = time.monotonic()
             draws = self._build(codec, digest, folder)
             listener.shard(ShardReport(self.name, 0, True, draws, seconds=time.monotonic() - started))
-        return self._result(digest, json.loads(storage.read_bytes(f"{folder}/manifest.json")))
+        return self._result(digest, read_json(f"{folder}/manifest.json"))
 
     def _build(self, codec: str, digest: str, folder: str) -> int:
         """Measure, draw, pack and commit; return the number of draws."""

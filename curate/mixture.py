@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MAX_TIMES = 1000
+"""Draws of one sample."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -17,15 +20,16 @@ def quota(size: int, epochs: float | None, samples: int | None) -> int:
     """Return how many draws a component of `size` samples gives: `samples`, or `epochs` times its size.
 
     Raises:
-        ValueError: both are given, or the component is empty.
+        ValueError: both are given, the component is empty, or the draws are none or above MAX_TIMES a sample.
     """
     if epochs is not None and samples is not None:
         raise ValueError("give epochs or samples, not both")
     if size == 0:
         raise ValueError("the component has no samples")
-    if samples is not None:
-        return samples
-    return round(size * (1.0 if epochs is None else epochs))
+    count = samples if samples is not None else round(size * (1.0 if epochs is None else epochs))
+    if not 1 <= count <= MAX_TIMES * size:
+        raise ValueError(f"{count} draws from {size} samples")
+    return count
 
 
 def draws(ids: Sequence[str], count: int, seed: int) -> list[Draw]:

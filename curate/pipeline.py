@@ -1,6 +1,5 @@
 """A job becomes an ordered list of phases: the jobs it draws from, its own, then its export and its record."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -14,9 +13,10 @@ from curate.curation import Curation
 from curate.driver import Driver, Where
 from curate.errors import ConfigError, ShardError, nearest
 from curate.io import storage
+from curate.io.records import read_json, write_json
 from curate.io.warehouse import read_sql
 from curate.job import CurateJob, Export, Job, MixJob, component_job
-from curate.layout import Layout, job_folder, mix_folder, runs_folder
+from curate.layout import Layout, job_folder, mix_folder, runs_folder, sound_root
 from curate.mixing import Mixing
 from curate.plugins import Project, sql_report
 from curate.results import JobResult, Listener, RunResult
@@ -42,6 +42,7 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
         ConfigError: a mistake in the job, or another plan under the root. Nothing ran.
         OutsideError: a store or Ray failed; what is committed is safe.
     """
+    sound_root(asked.root)
     path, job = checks.loaded(name, asked.project)
     started = time.monotonic()
     driver = Driver(asked.where, listener)
@@ -57,7 +58,7 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
     seconds = time.monotonic() - started
     result = RunResult(run_id, asked.root, tuple(jobs), tuple(driver.failed), driver.done, driver.resumed, seconds)
     record = {"schema": "curate.run/1", **asdict(result)}
-    storage.write_bytes(f"{runs_folder(asked.root)}/{run_id}/run.json", json.dumps(record, indent=1).encode())
+    write_json(f"{runs_folder(asked.root)}/{run_id}/run.json", record)
     return result
 
 
@@ -112,7 +113,7 @@ def write_export(result: JobResult, wanted: Export, asked: Run) -> tuple[str, di
     folder = f"{asked.root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
     if not storage.exists(f"{folder}/manifest.json"):
         _write(result, wanted, asked, folder)
-    return folder, json.loads(storage.read_bytes(f"{folder}/manifest.json"))
+    return folder, read_json(f"{folder}/manifest.json")
 
 
 def export_last(name: str, wanted: Export, asked: Run, partial: bool = False) -> tuple[str, dict[str, Any]]:
@@ -130,7 +131,7 @@ def export_last(name: str, wanted: Export, asked: Run, partial: bool = False) ->
     if not row["complete"] and not partial:
         raise ShardError(f'shards of "{stem}" are missing: curate run {stem} again, or export with --partial')
     folder = {"mix": mix_folder, "curate": job_folder}[row["kind"]](asked.root, stem)
-    facts = json.loads(storage.read_bytes(f"{folder}/{row['digest']}/manifest.json"))["facts"]
+    facts = read_json(f"{folder}/{row['digest']}/manifest.json").get("facts", {})
     named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
     return write_export(JobResult(**{key: row[key] for key in named}, facts=facts), wanted, asked)
 
@@ -154,11 +155,11 @@ def _write(result: JobResult, wanted: Export, asked: Run, folder: str) -> None:
         **asdict(written),
         **wanted.model_dump(by_alias=True),
     }
-    storage.write_bytes(f"{folder}/manifest.json", json.dumps(manifest, indent=1).encode())
+    write_json(f"{folder}/manifest.json", manifest)
 
 
 def _record_job(root: str, run_id: str, result: JobResult) -> None:
     """Write which files a job's run stands for; the views find the last run of each job by it."""
     named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
     row = {"run": run_id, **{name: getattr(result, name) for name in named}}
-    storage.write_bytes(f"{runs_folder(root)}/{run_id}/job-{result.job}.json", json.dumps(row, indent=1).encode())
+    write_json(f"{runs_folder(root)}/{run_id}/job-{result.job}.json", row)

@@ -1,5 +1,6 @@
 """The plan of a dataset: its ordered shards, made once, written first, and never mixed with another."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ from curate.schema import digest_of
 from curate.shards import ShardInput
 
 SCHEMA = "curate.plan/1"
+STAMP_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def draft(layout: Layout, catalog: Catalog, project: Project, pictures: Pictures
     renewed: tuple[str, ...] = getattr(source, "RENEWED", ())
     made_from: dict[str, Any] = {
         "source": catalog.source,
-        "files": [[uri, _size(uri, renewed)] for uri in uris],
+        "files": [[uri, *_stamp(uri, renewed)] for uri in uris],
         "revision": catalog.revision,
         "shard_rows": catalog.shard_rows,
         "limit": limit,
@@ -163,9 +165,16 @@ def _files(catalog: Catalog, dataset: str, project: Project) -> Sequence[str]:
     return found
 
 
-def _size(uri: str, renewed: tuple[str, ...]) -> int | None:
-    """Return a file's size where asking is cheap; None for lists of links, which are renewed while the data stay."""
-    return storage.size(uri) if storage.local_path(uri) is not None and not uri.endswith(renewed) else None
+def _stamp(uri: str, renewed: tuple[str, ...]) -> tuple[int, str] | tuple[()]:
+    """Return a local file's size and the digest of its first and last bytes: a changed input must not pass.
+
+    Nothing for lists of links, which are renewed while the data stay, and for files elsewhere.
+    """
+    if storage.local_path(uri) is None or uri.endswith(renewed):
+        return ()
+    size = storage.size(uri)
+    ends = storage.read_bytes(uri, 0, STAMP_BYTES) + storage.read_bytes(uri, max(0, size - STAMP_BYTES), STAMP_BYTES)
+    return size, hashlib.blake2b(ends, digest_size=8).hexdigest()
 
 
 def _limited(shards: Iterator[ShardInput], limit: int | None) -> Iterator[ShardInput]:

@@ -30,6 +30,9 @@ MUST_HAVE = {
 }
 """Kind → what a plug-in of it must define."""
 
+NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
+"""What a job, a dataset or a filter may be called: its name becomes part of paths and of tables."""
+
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
@@ -58,7 +61,7 @@ def files(project: Project, folder: str, suffix: str) -> dict[str, Path]:
         place = root / folder
         if place.is_dir():
             for path in sorted(place.iterdir()):
-                if path.suffix == suffix and path.is_file():
+                if path.suffix == suffix and path.is_file() and NAME.match(path.stem):
                     found[path.stem] = path
     return dict(sorted(found.items()))
 

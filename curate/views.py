@@ -1,6 +1,5 @@
 """The relations of a root: every committed file in place, and the views of sql/views over them."""
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from curate import plugins, schema
-from curate.errors import ConfigError
+from curate.errors import ConfigError, OutsideError
 from curate.io import storage
+from curate.io.records import read_json
 from curate.io.warehouse import Warehouse, read_sql
-from curate.layout import runs_folder
+from curate.layout import runs_folder, sound_root
 from curate.plugins import Project
 
 RUNS = pa.schema(
@@ -39,7 +39,7 @@ def open_root(root: str, project: Project) -> Warehouse:
     Raises:
         ConfigError: the root holds no dataset, or a view of the project is wrong.
     """
-    base = root.rstrip("/")
+    base = sound_root(root)
     if not storage.glob(f"{base}/*/plan.json"):
         raise ConfigError(f"nothing curated under {root}", hint="curate run JOB --root URL, or curate demo")
     warehouse = Warehouse()
@@ -47,7 +47,7 @@ def open_root(root: str, project: Project) -> Warehouse:
     warehouse.add("verdicts", storage.glob(f"{base}/*/decisions/*/*.parquet"), schema.VERDICTS)
     warehouse.add("children", storage.glob(f"{base}/*/augmented/*/*.parquet"), schema.CHILDREN)
     warehouse.add("mixed", storage.glob(f"{base}/mixes/*/*/packs.parquet"), schema.MIXED)
-    warehouse.add("runs", runs_table(base), RUNS)
+    warehouse.add("runs", runs_table(root), RUNS)
     for name, files in score_files(storage.glob(f"{base}/*/scores/*/*.parquet")).items():
         warehouse.add(name, files, pa.schema([]))
     for name, path in _in_order(plugins.files(project, "sql/views", ".sql")):
@@ -77,10 +77,11 @@ def runs_table(root: str) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for uri in storage.glob(f"{runs_folder(root)}/*/job-*.json"):
         try:
-            row = json.loads(storage.read_bytes(uri))
-            rows.append({**{name: row[name] for name in RUNS.names[:-1]}, "latest": False})
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"a run's record is damaged: {error!r}", file=uri, hint="remove the file") from error
+            row = {**{name: value for name, value in read_json(uri).items() if name in RUNS.names}, "latest": False}
+            pa.Table.from_pylist([row], schema=RUNS)
+            rows.append({name: row[name] for name in RUNS.names})
+        except (KeyError, pa.ArrowException) as error:
+            raise OutsideError(f"{uri} is damaged ({error!r}): remove it and run again") from error
     last = {row["job"]: row for row in rows}
     for row in last.values():
         row["latest"] = True

@@ -70,7 +70,6 @@ def test_nothing_to_draw_from() -> None:
         (10, 1.5, None, 15),
         (3, 0.5, None, 2),
         (10, None, 400, 400),
-        (7, 0.01, None, 0),
     ],
 )
 def test_quota(size: int, epochs: float | None, samples: int | None, wanted: int) -> None:
@@ -82,3 +81,7 @@ def test_quota_refuses() -> None:
         quota(1, 1.0, 1)
     with pytest.raises(ValueError, match="no samples"):
         quota(0, 1.0, None)
+    with pytest.raises(ValueError, match="0 draws from 7"):
+        quota(7, 0.01, None)
+    with pytest.raises(ValueError, match="1000000000 draws from 5"):
+        quota(5, None, 1_000_000_000)

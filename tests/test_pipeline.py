@@ -606,7 +606,7 @@ def test_llava_json_is_sound_and_its_pictures_are_there(shop: Workshop) -> None:
         assert [turn["from"] for turn in record["conversations"]] == ["human", "gpt"]
         assert record["conversations"][0]["value"].startswith("<image>\n")
         data = (folder / record["image"]).read_bytes()
-        assert hashlib.sha256(data).hexdigest() == stored[record["image"].removeprefix("tiny/")]
+        assert hashlib.sha256(data).hexdigest() == stored[record["image"].removeprefix("images/tiny/")]
     manifest = json.loads((folder / "manifest.json").read_bytes())
     assert sorted(manifest["files"]) == sorted(
         str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"

@@ -150,7 +150,7 @@ def test_another_input_is_refused(workshop: Workshop) -> None:
     begin(workshop)
     with (workshop.folder / "tiny.tsv").open("a") as file:
         file.write("http://x/11\tone more\n")
-    with pytest.raises(ConfigError, match=r"files was .*tiny.tsv\", \d+\]\], now .*tiny.tsv"):
+    with pytest.raises(ConfigError, match=r"files was .*tiny.tsv\", \d+, \"\w+\"\]\], now .*tiny.tsv"):
         make(workshop)
 
 

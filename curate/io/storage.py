@@ -268,7 +268,13 @@ def _outside(uri: str, writing: bool = False) -> Iterator[None]:
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file under a temporary name beside `path`, then give it the name for good."""
+    """Let `write` make a file under a temporary name beside `path`, then give it the name for good.
+
+    A link is followed; what stands there and is no file (a device, a pipe) is refused, not replaced.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise IsADirectoryError(f"{path} is no regular file") if path.is_dir() else OutsideError(f"{path} is no file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMP_PREFIX}-{secrets.token_hex(8)}"
     try:

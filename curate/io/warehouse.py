@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from curate.errors import ConfigError
+from curate.errors import ConfigError, CurateError, OutsideError
 from curate.io import storage
 
 
@@ -31,11 +31,14 @@ class Warehouse:
         """Make `name` a relation over Parquet files or a table; without files it is empty and has `schema`."""
         if isinstance(relation, pa.Table):
             self._connection.register(name, relation)
-        elif relation:
-            self._reach(relation[0])
-            self._connection.read_parquet(list(relation), union_by_name=True).create_view(name)
-        else:
+        elif not relation:
             self._connection.register(name, schema.empty_table())
+        else:
+            try:
+                self._reach(relation[0])
+                self._connection.read_parquet(list(relation), union_by_name=True).create_view(name)
+            except duckdb.Error as error:
+                raise OutsideError(f"{name}: {_first_line(error)}: remove the file and run again") from error
 
     def view(self, name: str, sql: str) -> None:
         """Make `name` a view: one SELECT without parameters.
@@ -56,8 +59,8 @@ class Warehouse:
         """
         try:
             return self._connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
-        except duckdb.Error as error:
-            raise ConfigError(_first_line(error)) from error
+        except (duckdb.Error, RuntimeError, OverflowError) as error:
+            raise _named(error) from error
 
     def answer(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """Run one statement and return its rows as Python values.
@@ -68,8 +71,8 @@ class Warehouse:
         try:
             cursor = self._connection.execute(sql, dict(parameters or {}))
             return Answer(tuple(item[0] for item in cursor.description or ()), tuple(cursor.fetchall()))
-        except duckdb.Error as error:
-            raise ConfigError(_first_line(error)) from error
+        except (duckdb.Error, RuntimeError, OverflowError, UnicodeError, AttributeError) as error:
+            raise _named(error) from error
 
     def rows_where(self, relation: str, column: str, value: str) -> list[dict[str, Any]]:
         """Return the rows of a relation whose column equals a value, as dictionaries."""
@@ -118,5 +121,14 @@ def read_sql(path: Path) -> str:
         raise ConfigError(f"not UTF-8: {error}", file=str(path)) from error
 
 
+def _named(error: Exception) -> CurateError:
+    """A damaged file of ours is an outside failure; anything else is a mistake in the SQL."""
+    said = _first_line(error)
+    if isinstance(error, duckdb.IOException) or ".parquet" in said:
+        return OutsideError(f"{said}: remove the file and run again")
+    return ConfigError(said)
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else repr(error)

@@ -9,8 +9,10 @@ import functools
 import logging
 import os
 import pickle
+import re
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,6 +37,9 @@ ATTEMPTS = 3
 
 STORE_BYTES = 512 * 2**20
 """The embedded object store: names and reports, and prepared payloads only where there are GPUs."""
+
+KNOCK_S = 5.0
+"""How long a cluster may take to answer at all."""
 
 NO_PROGRESS_S = 3600
 """A stream in which no shard ends for this long is broken."""
@@ -188,14 +193,26 @@ def open_runner(address: str | None = None, cpus: int | None = None) -> RayRunne
         if ray.is_initialized():
             pass
         elif address or os.environ.get("RAY_ADDRESS"):
+            _knock(address or os.environ["RAY_ADDRESS"])
             ray.init(address=address or "auto", log_to_driver=False)
         else:
             temporary = tempfile.mkdtemp(prefix="cur", dir="/tmp")  # socket paths allow 107 characters
             _embed(temporary, cpus)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise OutsideError(f"Ray: {error}") from error
+    except (ConnectionError, RuntimeError, ValueError, OverflowError, OSError) as error:
+        raise OutsideError(f"Ray at {address or os.environ.get('RAY_ADDRESS') or 'this machine'}: {error}") from error
     _settle(DataContext.get_current())
     return RayRunner(temporary)
+
+
+def _knock(address: str) -> None:
+    """Try a HOST:PORT first: Ray itself waits for minutes where nobody answers.
+
+    Raises:
+        OSError: nobody does.
+    """
+    found = re.fullmatch(r"(?:ray://)?(\[.+\]|[^:/]+):(\d+)", address)
+    if found:
+        socket.create_connection((found[1].strip("[]"), int(found[2])), timeout=KNOCK_S).close()
 
 
 def _embed(temporary: str, cpus: int | None) -> None:

@@ -15,11 +15,15 @@ from curate.shards import ShardReport, ShardTask
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a committed shard says of itself: the rows that went in, its counts, the digest of its content."""
+    """What a committed shard says of itself: the rows that went in, its counts, the digest of its content.
+
+    `of` is the digest of the samples that it was made from, empty for samples themselves.
+    """
 
     rows: int
     counts: dict[str, int]
     content: str
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,14 @@ class Commit:
     uri: str
     started_s: float
 
-    def write(self, table: pa.Table, rows: int, counts: dict[str, int]) -> ShardReport:
+    def write(self, table: pa.Table, rows: int, counts: dict[str, int], of: str = "") -> ShardReport:
         """Write the table with its books in the metadata, and return the report."""
         metadata = {
             "curate.schema": str(schema.VERSION),
             "curate.rows": str(rows),
             "curate.counts": json.dumps(counts),
             "curate.content": schema.content_digest(table),
+            "curate.of": of,
         }
         tables.write_table(self.uri, table, metadata)
         seconds = time.monotonic() - self.started_s
@@ -56,7 +61,8 @@ def committed(uri: str) -> Committed:
     """
     found = tables.read_metadata(uri)
     try:
-        return Committed(int(found["curate.rows"]), json.loads(found["curate.counts"]), found["curate.content"])
+        counts: dict[str, int] = json.loads(found["curate.counts"])
+        return Committed(int(found["curate.rows"]), counts, found["curate.content"], found["curate.of"])
     except KeyError as error:
         raise ShardError(f"{uri} was not written by curate: it has no {error}") from error
 

@@ -11,6 +11,7 @@ from typing import Any
 from curate.errors import SampleError
 from curate.grounding import dialogue
 from curate.io import storage
+from curate.io.records import sound
 from curate.layout import Layout
 from curate.sample import Record, Sample
 from curate.schema import from_row
@@ -67,7 +68,7 @@ def _records(root: str, rows: Iterable[dict[str, Any]], writing: Writing, left_o
             sample_id=sample.sample_id,
             component=row["component"],
             turns=turns,
-            image=f"{sample.dataset}/{image.member}" if image else None,
+            image=f"images/{sample.dataset}/{image.member}" if image else None,
             picture=_picture(root, sample, row["augmented"]) if image and writing.pictures else None,
             width=image.width if image else 0,
             height=image.height if image else 0,
@@ -77,4 +78,5 @@ def _records(root: str, rows: Iterable[dict[str, Any]], writing: Writing, left_o
 def _picture(root: str, sample: Sample, augmented: str | None) -> bytes:
     layout = Layout(root, sample.dataset)
     tar = layout.augmented_images(augmented, sample.shard) if augmented else layout.images(sample.shard)
-    return storage.read_bytes(tar, sample.images[0].offset, sample.images[0].size)
+    image = sample.images[0]
+    return sound(storage.read_bytes(tar, image.offset, image.size), image.sha256, f"{tar} at {image.offset}")

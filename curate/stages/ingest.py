@@ -73,10 +73,15 @@ def _ingest(config: Ingest, task: ShardTask, payload: Any) -> ShardReport:
 def _read(config: Ingest, task: ShardTask, spool: Spool) -> list[_Row]:
     """Read the rows; a picture that the source itself carries goes to the spool at once, not to memory."""
     source = plugins.load("sources", config.source, config.project)
-    rows = []
+    rows: list[_Row] = []
+    keys: set[str] = set()
     for found in islice(source.rows(task.work), task.rows):
         row = _Row(replace(found, picture=None), error=found.error)
-        if found.picture is not None and found.error is None:
+        if found.key in keys:
+            row.error = ("duplicate_key", f"another row of the shard has the key {found.key}")
+            row.source = replace(row.source, key=f"{found.key}#{len(rows)}")
+        keys.add(row.source.key)
+        if found.picture is not None and row.error is None:
             _put(row, found.picture, spool)
         rows.append(row)
     return rows

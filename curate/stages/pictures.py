@@ -6,6 +6,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from curate.io import images, storage
+from curate.io.records import sound
 from curate.sample import Pixels
 
 
@@ -13,11 +14,13 @@ class Pictures:
     """Callable: row index of `table` → upright RGB pixels of the row's first picture.
 
     Raises on call:
-        SampleError: the row has no picture, or its bytes no longer decode.
+        SampleError: the row has no picture, or its bytes do not decode.
+        OutsideError: the tar no longer holds what was stored.
     """
 
     def __init__(self, tar_uri: str, table: pa.Table) -> None:
         self._images = table.column("images").to_pylist()
+        self._uri = tar_uri
         self._tar: BinaryIO | None = storage.open_read(tar_uri) if any(self._images) else None
 
     def __enter__(self) -> "Pictures":
@@ -35,7 +38,7 @@ class Pictures:
             return b""
         first = self._images[row][0]
         self._tar.seek(first["offset"])
-        return self._tar.read(first["size"])
+        return sound(self._tar.read(first["size"]), first["sha256"], f"{self._uri} at {first['offset']}")
 
     def __call__(self, row: int) -> Pixels:
         return images.decode(self.data(row))

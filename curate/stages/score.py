@@ -15,7 +15,7 @@ from curate.layout import Layout
 from curate.plugins import Project
 from curate.schema import digest_of
 from curate.shards import ShardReport, ShardTask
-from curate.stages.commit import begin
+from curate.stages.commit import begin, committed
 from curate.stages.pictures import Pictures
 
 
@@ -60,7 +60,8 @@ def _score(
     config: Score, folder: str, columns: tuple[str, ...], scorer: Any, task: ShardTask, payload: Any
 ) -> ShardReport:
     commit = begin(task, config.layout.scores(folder, task.shard))
-    ids = tables.read_table(config.layout.samples(task.shard), ["sample_id", "status"])
+    samples = config.layout.samples(task.shard)
+    ids = tables.read_table(samples, ["sample_id", "status"])
     ids = ids.filter(pc.equal(ids["status"], "ok"))
     measured = scorer.score(payload)
     wrong = set(measured) ^ set(columns) or {name for name in columns if len(measured[name]) != ids.num_rows}
@@ -69,4 +70,4 @@ def _score(
     named = pa.array([folder] * ids.num_rows, pa.string())
     values = {name: pa.array(measured[name]) for name in columns}
     scored = pa.table({"sample_id": ids["sample_id"], "scores": named, **values})
-    return commit.write(scored, ids.num_rows, {"scored": ids.num_rows})
+    return commit.write(scored, ids.num_rows, {"scored": ids.num_rows}, committed(samples).content)

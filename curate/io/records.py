@@ -1,0 +1,40 @@
+"""Small JSON records of ours: plans, manifests, runs; and whether bytes are still those that were stored."""
+
+import hashlib
+import json
+from typing import Any
+
+from curate.errors import OutsideError
+from curate.io import storage
+
+
+def read_json(uri: str) -> dict[str, Any]:
+    """Return a record.
+
+    Raises:
+        OutsideError: it is damaged (the message says what to do about it).
+        FileNotFoundError: there is none.
+    """
+    try:
+        found = json.loads(storage.read_bytes(uri))
+    except ValueError as error:
+        raise OutsideError(f"{uri} is damaged ({error}): remove it and run again") from error
+    if not isinstance(found, dict):
+        raise OutsideError(f"{uri} is damaged (not an object): remove it and run again")
+    return found
+
+
+def write_json(uri: str, record: object) -> None:
+    """Write a record, all of it or nothing."""
+    storage.write_bytes(uri, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def sound(data: bytes, sha256: str, place: str) -> bytes:
+    """Return `data`, a picture read at `place`.
+
+    Raises:
+        OutsideError: these are not the bytes that were stored there.
+    """
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise OutsideError(f"{place} does not hold the picture that was stored: remove its samples and run again")
+    return data
