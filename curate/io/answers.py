@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from curate.errors import SampleError
 
 _OPT_OUT = frozenset({"noai", "noimageai", "noml", "noindex", "noimageindex", "none"})
+_MAX_GZIP_MEMBERS = 100
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 
 
@@ -49,13 +50,19 @@ def unpacked(body: bytes, content_encoding: str, max_bytes: int) -> bytes:
     """
     if "gzip" not in content_encoding.lower() or not body.startswith(b"\x1f\x8b"):
         return body
-    unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        plain = unzip.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise SampleError("bad_response", f"gzip: {error}") from error
-    if len(plain) > max_bytes:
-        raise SampleError("too_large", f"more than {max_bytes} bytes once unpacked")
-    if not unzip.eof:
-        raise SampleError("truncated_body", "gzip ends early")
-    return plain
+    plain, rest = b"", body
+    # A body may be several members end to end (RFC 1952, 2.2); what follows the last one is padding.
+    for _ in range(_MAX_GZIP_MEMBERS):
+        unzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            plain += unzip.decompress(rest, max_bytes + 1 - len(plain))
+        except zlib.error as error:
+            raise SampleError("bad_response", f"gzip: {error}") from error
+        if len(plain) > max_bytes:
+            raise SampleError("too_large", f"more than {max_bytes} bytes once unpacked")
+        if not unzip.eof:
+            raise SampleError("truncated_body", "gzip ends early")
+        rest = unzip.unused_data
+        if not rest.startswith(b"\x1f\x8b"):
+            return plain
+    raise SampleError("bad_response", f"gzip of more than {_MAX_GZIP_MEMBERS} members")

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from curate.errors import SampleError
+from curate.io import headers
 from curate.kernels.phash import SIDE, phash
 from curate.sample import Pixels
 
@@ -17,9 +18,10 @@ from curate.sample import Pixels
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _KEPT = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
+_TILE = 1 << 20
+"""Pixels converted at once: wide types cost memory for a tile, not for the picture."""
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,7 +73,7 @@ def decode(data: bytes, max_pixels: int = 100_000_000) -> Pixels:
     """
     with _hostile(data):
         picture, _ = _upright(_open(data, max_pixels))
-        return np.array(_rgb(picture))
+        return _pixels(_rgb(picture))
 
 
 def store(data: bytes, limits: Limits) -> Stored:
@@ -155,11 +157,11 @@ def _hostile(data: bytes) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise SampleError("too_many_pixels", str(error)) from error
     except UnidentifiedImageError as error:
-        known = data.startswith(_SIGNATURES)
-        raise SampleError("corrupt" if known else "not_image", _start(data)) from error
+        known = data.startswith(headers.SIGNATURES)
+        raise SampleError("corrupt" if known else "not_image", headers.beginning(data)) from error
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        cut = isinstance(error, EOFError) or "truncated" in message.lower() or _is_cut_webp(data)
+        cut = isinstance(error, EOFError) or "truncated" in message.lower() or headers.is_cut_webp(data)
         raise SampleError("truncated" if cut else "corrupt", message[:300]) from error
 
 
@@ -167,6 +169,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     """Read the header only."""
     if not data:
         raise SampleError("empty", "no bytes")
+    if data.startswith(headers.JPEG) and headers.scans(data) > headers.MAX_SCANS:
+        raise SampleError("corrupt", f"more than {headers.MAX_SCANS} scans")
     opened = Image.open(io.BytesIO(data), formats=_FORMATS)
     if opened.width * opened.height > max_pixels:
         raise SampleError("too_many_pixels", f"{opened.width} x {opened.height} pixels")
@@ -189,7 +193,11 @@ def _upright(opened: Image.Image) -> tuple[Image.Image, int]:
         return opened, stated
     opened.load()  # first: asking a PNG for its EXIF loads it too, and would hide the error
     stated = _orientation(opened)
-    return (opened, stated) if stated == 1 else (opened.transpose(_UPRIGHT[stated]), stated)
+    if stated == 1:
+        return opened, stated
+    turned = opened.transpose(_UPRIGHT[stated])
+    opened.close()
+    return turned, stated
 
 
 def _header_wh(opened: Image.Image) -> tuple[int, int]:
@@ -208,27 +216,64 @@ def _is_plain(opened: Image.Image, data: bytes) -> bool:
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    """Return 8-bit RGB: transparency over white, deep samples scaled to 0..255."""
-    if picture.mode == "RGB" and "transparency" not in picture.info:
+    """Return 8-bit RGB: transparency over white, deep samples scaled to 0..255; what it was made of is let go."""
+    clear = "transparency" in picture.info
+    if picture.mode == "RGB" and not clear:
         return picture
+    if picture.mode in ("1", "L", "P") and not clear:
+        return picture.convert("RGB")
     if picture.mode.startswith(("I", "F")):
-        return _scaled_down(picture)
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return picture.convert("RGB")
+        convert = _scaled_down(picture)
+    else:
+        convert = _over_white if clear or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") else _plain_rgb
+    pixels = _pixels(picture, convert)
+    picture.close()
+    return Image.fromarray(pixels)
 
 
-def _scaled_down(picture: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
-    brightest = float(values.max(initial=0.0))
+def _tiles(picture: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
+    """Yield (left, top, tile) of at most _TILE pixels each."""
+    wide = min(picture.width, _TILE)
+    high = max(1, _TILE // wide)
+    for top in range(0, picture.height, high):
+        for left in range(0, picture.width, wide):
+            right, bottom = min(left + wide, picture.width), min(top + high, picture.height)
+            yield left, top, picture.crop((left, top, right, bottom))
+
+
+def _plain_rgb(tile: Image.Image) -> Image.Image:
+    return tile.convert("RGB")
+
+
+def _over_white(tile: Image.Image) -> Image.Image:
+    layer = tile.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _pixels(picture: Image.Image, convert: Callable[[Image.Image], Image.Image] = _plain_rgb) -> Pixels:
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for left, top, tile in _tiles(picture):
+        pixels[top : top + tile.height, left : left + tile.width] = np.asarray(convert(tile))
+    return pixels
+
+
+def _scaled_down(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Return what scales a tile of this picture to 8 bits."""
+    brightest = max(float(_finite(tile).max(initial=0.0)) for _, _, tile in _tiles(picture))
     # I;16 says its range; a 32-bit file does not, so the smallest usual white that holds its values is taken.
     usual = (65535.0,) if picture.mode.startswith("I;16") else (1.0, 255.0, 65535.0)
     tops = usual if picture.mode != "I" else usual[1:]
     white = next((top for top in tops if brightest <= top), brightest)
-    grey = np.clip(np.round(values * (255.0 / white)), 0, 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+
+    def scaled(tile: Image.Image) -> Image.Image:
+        grey = np.clip(np.round(_finite(tile) * (255.0 / white)), 0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+
+    return scaled
+
+
+def _finite(tile: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.nan_to_num(np.asarray(tile).astype(np.float64))
 
 
 def _within(picture: Image.Image, side: int | None) -> Image.Image:
@@ -248,19 +293,12 @@ def _jpeg(rgb: Image.Image, quality: int) -> bytes:
         raise SampleError("too_many_pixels", f"a JPEG has no side above {_JPEG_SIDE} pixels")
     out = io.BytesIO()
     # A fresh copy of the pixels carries no metadata that the encoder could pick up.
-    Image.fromarray(np.asarray(rgb)).save(out, "JPEG", quality=quality)
+    bare = Image.new("RGB", rgb.size)
+    bare.paste(rgb)
+    bare.save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
 def _fingerprint(rgb: Image.Image) -> str:
     grey = _scaled(rgb, (SIDE, SIDE)).convert("L")
     return phash(np.asarray(grey))
-
-
-def _is_cut_webp(data: bytes) -> bool:
-    # A RIFF header states the length of the rest; libwebp only says that it could not decode.
-    return data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data)
-
-
-def _start(data: bytes) -> str:
-    return f"begins with {data[:32]!r}"

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.errors import CurateError, ShardError
@@ -12,8 +15,21 @@ from curate.io import storage
 
 ROW_GROUP_ROWS = 10_000
 """Small enough to skip by statistics, large enough to compress."""
-_BATCH_ROWS = 512
+MAX_TEXT_BYTES = 1 << 20
+MAX_ENTRIES = 10_000
+"""Of a list in one row; its lists together may hold ten times as many."""
+_BATCH_ROWS = 64
+_BATCH_BYTES = 64 << 20
+_MAX_GROUP_VALUES = 1 << 27
+"""Of one column: a single row may hold all of them, and Arrow has no smaller portion than a row."""
 _BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """Stands where a text or a list was too long to be held; `size` in bytes or in entries."""
+
+    size: int
 
 
 def read_table(uri: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -69,19 +85,26 @@ def column_names(uri: str) -> tuple[str, ...]:
         return tuple(file.schema_arrow.names)
 
 
+def column_kinds(uri: str) -> dict[str, str]:
+    """Return what each top-level column holds: `text`, `number`, `null`, `list of ...`, or Arrow's word for it."""
+    with _parquet(uri) as file:
+        return {field.name: _kind(field.type) for field in file.schema_arrow}
+
+
 def iter_rows(uri: str, first_row: int, rows: int, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield `rows` rows from `first_row` on as dicts of the named columns, absent ones as None.
 
     Row groups before the range are not touched. A string that is not UTF-8 comes as bytes, so that one bad
-    row does not cost its shard. Raises ShardError when the file is broken or shorter than asked.
+    row does not cost its shard; a text above MAX_TEXT_BYTES and a list above MAX_ENTRIES come as TooLong.
+    Raises ShardError when the file is broken, shorter than asked, or needs too much memory.
     """
     done = 0
     # Over a network one large request per column beats thousands of small ones; on a disk memory counts.
-    with _parquet(uri, pre_buffer=storage.local_path(uri) is None) as file:
+    with _parquet(uri, pre_buffer=storage.local_path(uri) is None, texts=columns) as file:
         present = [name for name in columns if name in file.schema_arrow.names]
         groups, skip = _groups(file.metadata, first_row, rows)
-        batches = file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=present, use_threads=False)
-        for batch in batches:
+        size = _batch_rows(uri, file.metadata, groups, set(present))
+        for batch in file.iter_batches(size, row_groups=groups, columns=present, use_threads=False):
             part = batch.slice(min(skip, batch.num_rows), rows - done)
             skip -= batch.num_rows - part.num_rows if skip else 0
             values = {name: _values(part.column(name)) for name in present}
@@ -95,13 +118,27 @@ def iter_rows(uri: str, first_row: int, rows: int, columns: Sequence[str]) -> It
 
 
 @contextmanager
-def _parquet(uri: str, pre_buffer: bool = False) -> Iterator[Any]:
-    """Open a Parquet file; whatever Arrow says against it becomes ShardError."""
+def _parquet(uri: str, pre_buffer: bool = False, texts: Sequence[str] = ()) -> Iterator[Any]:
+    """Open a Parquet file; whatever Arrow says against it becomes ShardError.
+
+    Columns of text among `texts` keep the file's dictionaries: a value that repeats is held once.
+    """
     try:
         with storage.open_read(uri) as stream:
-            yield pq.ParquetFile(
+            file = pq.ParquetFile(
                 stream, pre_buffer=pre_buffer, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
             )
+            repeated = [field.name for field in file.schema_arrow if field.name in texts and _is_text(field.type)]
+            if repeated:
+                file = pq.ParquetFile(
+                    stream,
+                    metadata=file.metadata,
+                    read_dictionary=repeated,
+                    pre_buffer=pre_buffer,
+                    buffer_size=_BUFFER_BYTES,
+                    page_checksum_verification=True,
+                )
+            yield file
     except (CurateError, FileNotFoundError):
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -128,15 +165,71 @@ def _groups(metadata: Any, first_row: int, rows: int) -> tuple[list[int], int]:
     return groups, skip
 
 
+def _batch_rows(uri: str, metadata: Any, groups: Sequence[int], columns: set[str]) -> int:
+    """Return how many rows of these groups together stay near _BATCH_BYTES, by what the footer says."""
+    heaviest = 1.0
+    for index in groups:
+        group = metadata.row_group(index)
+        chunks = [group.column(at) for at in range(group.num_columns)]
+        wanted = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns]
+        if any(chunk.num_values > _MAX_GROUP_VALUES for chunk in wanted):
+            raise ShardError(f"{uri}: a row group with more than {_MAX_GROUP_VALUES} values in a column")
+        # A value in a list takes 8 bytes and its two levels 4, however few bytes encode them in the file.
+        held = sum(max(chunk.total_uncompressed_size, 12 * chunk.num_values) for chunk in wanted)
+        heaviest = max(heaviest, held / max(1, group.num_rows))
+    return max(1, min(_BATCH_ROWS, int(_BATCH_BYTES / heaviest)))
+
+
+def _kind(kind: Any) -> str:
+    if _is_text(kind):
+        return "text"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return f"list of {_kind(kind.value_type)}"
+    return "number" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else str(kind)
+
+
+def _is_text(kind: Any) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
+
+
 def _values(column: pa.Array) -> list[Any]:
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return list(column.to_pylist())
+    if _is_text(column.type):
+        return _texts(column)
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return _lists(column)
+    return list(column.to_pylist())
+
+
+def _texts(column: pa.Array) -> list[Any]:
+    rows: list[int | None] = list(range(len(column)))
+    if pa.types.is_dictionary(column.type):
+        rows, column = column.indices.to_pylist(), column.dictionary
     wide = pa.types.is_large_string(column.type)
-    return [_text(value) for value in column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()]
+    raw = column.cast(pa.large_binary() if wide else pa.binary())
+    sizes = pc.fill_null(pc.binary_length(raw), 0).to_numpy(zero_copy_only=False)
+    return [None if row is None else _text(raw, row, int(sizes[row])) for row in rows]
 
 
-def _text(value: bytes | None) -> str | bytes | None:
+def _text(raw: pa.Array, row: int, size: int) -> str | bytes | TooLong | None:
+    if size > MAX_TEXT_BYTES:
+        return TooLong(size)
+    value = raw[row].as_py()
     try:
-        return None if value is None else value.decode()
+        return None if value is None else str(value, "utf-8")
     except UnicodeDecodeError:
-        return value
+        return bytes(value)
+
+
+def _lists(column: pa.Array) -> list[Any]:
+    ends = column.offsets.to_numpy()
+    sizes = np.diff(ends)
+    leaves, inner = sizes, column.values
+    if pa.types.is_fixed_size_list(inner.type):
+        leaves = sizes * inner.type.list_size
+    elif len(inner) and _kind(inner.type).startswith("list"):
+        leaves = np.diff(inner.offsets.to_numpy()[ends])
+    over = (sizes > MAX_ENTRIES) | (leaves > 10 * MAX_ENTRIES)
+    if not over.any():
+        return list(column.to_pylist())
+    return [TooLong(int(sizes[row])) if over[row] else column[row].as_py() for row in range(len(column))]

@@ -49,10 +49,13 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> list[tuple[st
     return index
 
 
-def tar_members(stream: BinaryIO, suffixes: tuple[str, ...], max_member_bytes: int) -> Iterator[tuple[str, bytes]]:
+def tar_members(
+    stream: BinaryIO, suffixes: tuple[str, ...], max_member_bytes: int
+) -> Iterator[tuple[str, bytes | None]]:
     """Yield (name, data) of the regular files whose name ends with one of `suffixes`, in archive order.
 
-    Folders, links, devices, sparse files, unsafe names and members above `max_member_bytes` are passed over.
+    The data of a member above `max_member_bytes` is None. Folders, links, devices, sparse files and unsafe
+    names are passed over.
     Raises ShardError, after what was sound, for an archive that is cut off, corrupt or without its end mark,
     naming the last member that was read.
     """
@@ -70,6 +73,8 @@ def tar_members(stream: BinaryIO, suffixes: tuple[str, ...], max_member_bytes: i
         else:
             _skip(stream, info)
             last = repr(info.name)
+            if wanted and name is not None:
+                yield name, None
     raise ShardError(f"tar: more than {MAX_MEMBERS} members")
 
 

@@ -20,6 +20,11 @@ from curate.shards import ShardInput
 _REQUIRED = ("id", "url", "caption", "noun_chunks")
 _META = ("key", "clip_similarity_vitb32", "clip_similarity_vitl14")
 _COLUMNS = (*_REQUIRED, "width", "height", "ref_exps", *_META)
+_TEXTS = ("url", "caption")
+_LISTS = ("noun_chunks", "ref_exps")
+_LIST_KINDS = ("list of list of number", "list of list of null", "list of null", "null")
+_MAX_BOX = 1000.0
+"""Boxes reach over the edge of their picture, but not by a thousand pictures."""
 
 
 def plan(uris: Sequence[str], shard_rows: int) -> Iterator[ShardInput]:
@@ -45,24 +50,36 @@ def rows(part: ShardInput) -> Iterator[SourceRow]:
     Entries with one span become one Region, boxes in order and as given (not clipped, repeats kept), its
     score the least of theirs, tagged `noun_chunk` or `ref_exp`. A referring expression with the span and
     the boxes of a noun chunk adds nothing and is left out. One bad entry fails its row: the books show it.
-    Codes: `bad_row` (no id, url or caption), `bad_text` (not UTF-8), `bad_region` (not seven finite numbers,
-    or a span outside the caption). Raises ShardError for a broken file.
+    Codes: `bad_row` (no id, url or caption, or one that is too long), `bad_text` (not UTF-8), `bad_region` (not
+    seven finite numbers, a box far outside the picture, a span outside the caption, or too many entries).
+    Raises ShardError for a broken file and for a column of another type.
     """
     stem = PurePosixPath(part.uri).stem
     try:
+        _check_kinds(part.uri)
         count = tables.parquet_rows(part.uri) - part.first_row if part.rows is None else part.rows
         for index, record in enumerate(tables.iter_rows(part.uri, part.first_row, count, _COLUMNS)):
             key = record["id"]
             try:
                 yield _row(record)
             except SampleError as error:
-                name = f"{stem}:{part.first_row + index}" if key is None else str(key)
+                name = str(key) if isinstance(key, str | bytes | int | float) else f"{stem}:{part.first_row + index}"
                 yield SourceRow(name, error=(error.code, error.detail))
     except FileNotFoundError:
         raise ShardError(f"{part.uri}: the file is gone") from None
 
 
+def _check_kinds(uri: str) -> None:
+    for name, kind in tables.column_kinds(uri).items():
+        wanted = ("text", "null") if name in _TEXTS else _LIST_KINDS if name in _LISTS else ("text", "number", "null")
+        if name in _COLUMNS and kind not in wanted:
+            raise ShardError(f"{uri}: not GRiT: column {name} holds {kind}, not {wanted[0]}")
+
+
 def _row(record: dict[str, Any]) -> SourceRow:
+    for name in ("id", "url", "caption"):
+        if isinstance(record[name], tables.TooLong):
+            raise SampleError("bad_row", f"{name} of {record[name].size} bytes")
     for name in ("id", "url", "caption"):
         if isinstance(record[name], bytes):
             raise SampleError("bad_text", f"{name} is not UTF-8")
@@ -85,9 +102,9 @@ def _row(record: dict[str, Any]) -> SourceRow:
 def _regions(caption: str, entries: Any, tag: str) -> tuple[Region, ...]:
     """Group the entries by span, spans in order of appearance."""
     spans: dict[tuple[int, int], list[tuple[Box, float]]] = {}
-    if not isinstance(entries, list):
-        entries = [] if entries is None else [entries]
-    for index, entry in enumerate(entries):
+    if isinstance(entries, tables.TooLong):
+        raise SampleError("bad_region", f"{tag}: {entries.size} entries, or far more than seven numbers in them")
+    for index, entry in enumerate(entries or ()):
         start, end, *rest = _entry(entry, len(caption), f"{tag}[{index}]")
         box: Box = (rest[0], rest[1], rest[2], rest[3])
         spans.setdefault((int(start), int(end)), []).append((box, rest[4]))
@@ -110,6 +127,8 @@ def _entry(entry: Any, length: int, place: str) -> list[float]:
         raise SampleError("bad_region", f"{place}: not seven numbers")
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in entry):
         raise SampleError("bad_region", f"{place}: not all finite numbers")
+    if max(map(abs, entry[2:6])) > _MAX_BOX:
+        raise SampleError("bad_region", f"{place}: a box far outside the picture")
     start, end = entry[0], entry[1]
     if start != int(start) or end != int(end) or not 0 <= start < end <= length:
         raise SampleError("bad_region", f"{place}: span {start:g}..{end:g} of a caption of {length} characters")

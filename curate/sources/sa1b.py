@@ -25,6 +25,8 @@ MAX_WAITING_BYTES = 512 << 20
 MAX_LIST_BYTES = 64 << 20
 RENEWED = (".tsv",)
 """Files that may change between the runs of one plan: lists of links that expire."""
+_MAX_BOX = 1000.0
+"""In widths and heights of the picture, where boxes are from 0 to 1."""
 _MARK = "#tar="
 _PICTURES = (".jpg", ".jpeg")
 _KEPT = ("id", "area", "predicted_iou", "stability_score")
@@ -52,7 +54,7 @@ def rows(part: ShardInput) -> Iterator[SourceRow]:
     Each annotation is one Region without a phrase: its `bbox` (x, y, w, h in pixels) as normalised xyxy,
     score predicted_iou, tag `mask`; the RLE strings stand in `meta`. A second file of a name is passed over.
     Codes: `no_annotation`, `no_picture` (the other half is absent, or more than MAX_WAITING_BYTES away),
-    `bad_json`. Raises ShardError, after the sound rows, for a broken tar.
+    `bad_json`, `too_large` (a file above MAX_MEMBER_BYTES). Raises ShardError, after the sound rows, for a broken tar.
     """
     stem = _stem(part.uri)
     try:
@@ -66,11 +68,12 @@ def rows(part: ShardInput) -> Iterator[SourceRow]:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """What was found under one stem; `cut` when it could not wait any longer."""
+    """What was found under one stem; `cut` when it could not wait any longer, `large` when it was not read."""
 
     picture: bytes | None = None
     annotation: bytes | None = None
     cut: bool = False
+    large: bool = False
 
     @property
     def size(self) -> int:
@@ -101,7 +104,7 @@ class _Waiting:
         return next(iter(self.halves))
 
 
-def _pairs(members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, _Pair]]:
+def _pairs(members: Iterator[tuple[str, bytes | None]]) -> Iterator[tuple[str, _Pair]]:
     """Yield (stem, pair) as pairs complete, then what stayed alone; memory is bounded."""
     waiting, held = _Waiting(), 0
     for name, data in members:
@@ -109,6 +112,12 @@ def _pairs(members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, _Pair]]:
         if stem in waiting.done:
             continue
         before = waiting.halves[stem].size if stem in waiting.halves else 0
+        if data is None:
+            waiting.halves.pop(stem, None)
+            waiting.done.add(stem)
+            held -= before
+            yield stem, _Pair(large=True)
+            continue
         pair = waiting.add(stem, dot + suffix, data)
         if pair is not None:
             held -= before
@@ -126,6 +135,8 @@ def _pairs(members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, _Pair]]:
 
 
 def _row(key: str, pair: _Pair) -> SourceRow:
+    if pair.large:
+        return SourceRow(key, error=("too_large", f"a file of more than {MAX_MEMBER_BYTES} bytes"))
     where = f"not within {MAX_WAITING_BYTES} bytes" if pair.cut else "not in the tar"
     if pair.annotation is None:
         return SourceRow(key, error=("no_annotation", f"JSON {where}"))
@@ -156,10 +167,13 @@ def _annotation(data: bytes) -> tuple[tuple[int, int], tuple[Region, ...], str]:
 def _region(mask: Any, size_wh: tuple[int, int]) -> Region:
     x, y, w, h = (float(value) for value in mask["bbox"])
     width, height = size_wh
-    if not all(map(math.isfinite, (x, y, w, h))):
-        raise ValueError("bbox is not finite")
-    score = mask.get("predicted_iou")
     box = (x / width, y / height, (x + w) / width, (y + h) / height)
+    # NaN compares as false, hence not "any above".
+    if not all(abs(value) <= _MAX_BOX for value in box):
+        raise ValueError("bbox is not finite, or far outside the picture")
+    score = mask.get("predicted_iou")
+    if score is not None and (isinstance(score, bool | str) or not math.isfinite(score)):
+        raise ValueError("predicted_iou is not a finite number")
     return Region("", (box,), score=None if score is None else float(score), tags=("mask",))
 
 

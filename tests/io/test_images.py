@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from curate.errors import SampleError
+from curate.io import images
 from curate.io.images import (
     Limits,
     decode,
@@ -23,6 +26,7 @@ from curate.io.images import (
 from curate.kernels.phash import hamming
 
 CODES = {"empty", "not_image", "too_many_pixels", "too_small", "truncated", "corrupt"}
+ROOT = Path(__file__).parents[2]
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 # Where the four corners of the upright picture (red, green, blue, white, clockwise from the upper left) stand
 # in the file, so that the orientation tag brings them back. Exif 2.32, section 4.6.5.
@@ -291,6 +295,63 @@ def test_collected_files_end_as_a_picture_or_a_named_error(folder):
     outcomes = {path: outcome(path.read_bytes()) for path in files[::step] if path.stat().st_size < 4_000_000}
     good = sum(code == "ok" for code in outcomes.values())
     assert good > (0.3 if folder == "broken_images" else 0.6) * len(outcomes), outcomes
+
+
+BOMB = """
+import io, resource, sys
+import numpy as np
+from PIL import Image
+from curate.io import images
+made = io.BytesIO()
+picture = Image.new(sys.argv[1], (9900, 10000), 40_000 if sys.argv[1] == "I;16" else (200, 100, 50, 128))
+picture.save(made, "PNG")
+del picture
+# The peak so far is that of making the file: the kernel forgets it on request.
+open("/proc/self/clear_refs", "w").write("5")
+stored = images.store(made.getvalue(), images.Limits())
+assert stored.width == 2028 or stored.height == 2048, stored.width
+peak = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(int(peak[0].split()[1]) >> 10)
+"""
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA"])
+def test_a_wide_type_costs_no_more_than_a_plain_picture(mode):
+    done = subprocess.run([sys.executable, "-c", BOMB, mode], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 850  # megabytes, of which about 80 are the interpreter's
+
+
+@pytest.mark.parametrize(
+    "name", ["deep-grey.png", "float.tif", "alpha.png", "colour-key.png", "cmyk.jpg", "palette.png"]
+)
+@pytest.mark.parametrize("tile", [1, 50, 64, 1000])
+def test_tiles_leave_no_seams(name, tile, monkeypatch):
+    whole = decode(odd_pictures()[name])
+    monkeypatch.setattr(images, "_TILE", tile)
+    assert np.array_equal(decode(odd_pictures()[name]), whole)
+
+
+def progressive(scans: int) -> bytes:
+    """A JPEG whose last scan is repeated until it has so many."""
+    data = saved(Image.fromarray(corners()), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    more = scans - data.count(b"\xff\xda")
+    return data[:-2] + data[last:-2] * more + data[-2:]
+
+
+def test_scans_without_end_are_not_decoded():
+    assert outcome(progressive(50)) in ("ok", "corrupt")
+    with pytest.raises(SampleError, match="more than 100 scans"):
+        decode(progressive(101))
+    for call in (lambda data: store(data, Limits()), lambda data: thumbnail_jpeg(data, 9)):
+        with pytest.raises(SampleError, match="scans"):
+            call(progressive(5000))
+
+
+def test_what_looks_like_a_scan_and_is_none():
+    good = saved(Image.fromarray(corners()), "JPEG", progressive=True, comment=b"\xff\xda" * 500)
+    assert np.array_equal(decode(good + b"\xff\xda" * 500), decode(good))
 
 
 def test_pillow_is_never_told_to_be_lenient():

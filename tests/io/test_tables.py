@@ -99,6 +99,29 @@ def test_text_that_is_not_utf8_comes_as_bytes(tmp_path):
         tables.read_table(uri)
 
 
+def test_what_is_too_long_comes_as_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MAX_TEXT_BYTES", 4)
+    monkeypatch.setattr(tables, "MAX_ENTRIES", 2)
+    uri = str(tmp_path / "x")
+    lists = [[[1]], [[1], [2], []], None, [[0] * 21], [[0] * 20]]
+    table = pa.table({"a": ["1234", "12345", None, "ab", "éé1"], "b": pa.array(lists, pa.list_(pa.list_(pa.int64())))})
+    pq.write_table(table, uri, row_group_size=3)
+    rows = list(tables.iter_rows(uri, 0, 5, ["a", "b"]))
+    assert [row["a"] for row in rows] == ["1234", tables.TooLong(5), None, "ab", tables.TooLong(5)]
+    assert [row["b"] for row in rows] == [[[1]], tables.TooLong(3), None, tables.TooLong(1), [[0] * 20]]
+    assert list(tables.iter_rows(uri, 1, 3, ["b", "a"])) == rows[1:4]
+    assert tables.column_kinds(uri) == {"a": "text", "b": "list of list of number"}
+
+
+def test_a_row_group_that_no_memory_holds_is_a_shard_error(tmp_path, monkeypatch):
+    uri = str(tmp_path / "x")
+    pq.write_table(pa.table({"a": [[1] * 500] * 3, "b": [1, 2, 3]}), uri)
+    monkeypatch.setattr(tables, "_MAX_GROUP_VALUES", 1000)
+    with pytest.raises(ShardError, match="more than 1000 values"):
+        list(tables.iter_rows(uri, 0, 3, ["a"]))
+    assert len(list(tables.iter_rows(uri, 0, 3, ["b"]))) == 3
+
+
 def test_absent_files_and_columns(tmp_path):
     with pytest.raises(FileNotFoundError):
         tables.read_table(str(tmp_path / "absent"))

@@ -75,9 +75,9 @@ def test_only_safe_regular_files_are_yielded():
     assert read(data, (".jpg", ".json")) == [("a.jpg", b"1")]
 
 
-def test_large_members_are_passed_over():
+def test_large_members_are_named_but_not_read():
     data = packed([("big.jpg", bytes(5000)), ("small.jpg", b"1")])
-    assert [name for name, _ in read(data, limit=4999)] == ["small.jpg"]
+    assert [(name, body is None) for name, body in read(data, limit=4999)] == [("big.jpg", True), ("small.jpg", False)]
     assert [name for name, _ in read(data, limit=5000)] == ["big.jpg", "small.jpg"]
 
 

@@ -132,6 +132,9 @@ def test_spans_count_characters_not_bytes(tmp_path):
         [0, 6, *HANGER, 0.9, 1],
         [0, 6, math.nan, 0, 1, 1, 0.9],
         [0, 6, 0, 0, math.inf, 1, 0.9],
+        [0, 6, 1e308, 0, 1, 1, 0.9],
+        [0, 6, 0, 0, 1, -1e308, 0.9],
+        [0, 6, 0, 1000.1, 1, 1, 0.9],
         [0, 6, *HANGER, math.nan],
         [0, 6, *HANGER, None],
         [0.5, 6, *HANGER, 0.9],
@@ -233,6 +236,83 @@ def test_a_broken_file_is_a_shard_error(tmp_path):
     Path(uri).unlink()
     with pytest.raises(ShardError, match="gone"):
         list(grit.rows(part))
+
+
+def repeated(tmp_path, rows, **columns):
+    """A file of `rows` rows in which each of these values stands once, in a dictionary, whatever its length."""
+    one = pa.Table.from_pylist([row(noun_chunks=[], ref_exps=[], **columns)], SCHEMA)
+    arrays = [
+        pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), column.combine_chunks())
+        if pa.types.is_string(column.type)
+        else column.take([0] * rows)
+        for column in one.columns
+    ]
+    uri = str(tmp_path / "repeated.parquet")
+    table = pa.table(arrays, names=SCHEMA.names)
+    pq.write_table(table, uri, compression="zstd", store_schema=False, data_page_size=1 << 30)
+    return uri
+
+
+def test_a_caption_of_megabytes_costs_its_row_and_no_memory(tmp_path):
+    uri = repeated(tmp_path, 2000, caption="x" * (4 << 20))
+    assert Path(uri).stat().st_size < 20_000
+    code = """
+import resource, sys
+from curate.shards import ShardInput
+from curate.sources import grit
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+errors = {row.error for row in grit.rows(ShardInput(sys.argv[1], 0, 2000))}
+assert errors == {("bad_row", "caption of 4194304 bytes")}, errors
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+    done = subprocess.run([sys.executable, "-c", code, uri], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 300
+
+
+def test_the_longest_caption_that_passes(tmp_path):
+    short, long = read(written(tmp_path, [row(caption="x" * (1 << 20)), row(caption="x" * ((1 << 20) + 1))]))
+    assert (short.error, long.error) == (None, ("bad_row", "caption of 1048577 bytes"))
+
+
+@pytest.mark.parametrize("column", ["noun_chunks", "ref_exps"])
+@pytest.mark.parametrize("entries", [[[0, 6, *HANGER, 0.9]] * 10_001, [[0.0] * 100_001], [[]] * 10_001])
+def test_entries_without_end(column, entries, tmp_path):
+    bad, fine = read(written(tmp_path, [row(**{column: entries}), row(**{column: [[0, 6, *HANGER, 0.9]] * 10_000})]))
+    assert (bad.error[0], fine.error) == ("bad_region", None)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value", "word"),
+    [
+        ("url", pa.int64(), 7, "number"),
+        ("url", pa.list_(pa.string()), ["http://a"], "list of text"),
+        ("caption", pa.int64(), 7, "number"),
+        ("caption", pa.struct([("a", pa.int64())]), {"a": 1}, "struct"),
+        ("noun_chunks", pa.string(), "none", "text"),
+        ("ref_exps", pa.list_(pa.list_(pa.string())), [["a"]], "list of list of text"),
+        ("id", pa.list_(pa.int64()), [1], "list of number"),
+        ("width", pa.list_(pa.int64()), [1], "list of number"),
+    ],
+)
+def test_a_column_of_another_type_is_a_shard_error(column, kind, value, word, tmp_path):
+    schema = pa.schema([pa.field(f.name, kind) if f.name == column else f for f in SCHEMA])
+    with pytest.raises(ShardError, match=f"column {column} holds {word}"):
+        read(written(tmp_path, [row(**{column: value})], schema=schema))
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.null()])
+def test_texts_of_other_widths_are_texts(kind, tmp_path):
+    schema = pa.schema([pa.field(f.name, kind) if f.name in ("caption", "key") else f for f in SCHEMA])
+    caption = None if kind == pa.null() else CAPTION
+    [found] = read(written(tmp_path, [row(caption=caption, key=caption)], schema=schema))
+    assert (found.text, found.error) == ((CAPTION, None) if caption else (None, ("bad_row", "no caption")))
+
+
+def test_boxes_in_lists_of_a_fixed_size(tmp_path):
+    schema = pa.schema([pa.field("noun_chunks", pa.list_(pa.list_(pa.float64(), 7))), *[f for f in SCHEMA][:8]])
+    found = read(written(tmp_path, [row(), row(noun_chunks=[]), row(noun_chunks=None)], schema=schema))
+    assert [(r.error, len(r.regions)) for r in found] == [(None, 2), (None, 0), (None, 0)]
 
 
 @pytest.mark.skipif(not HOSTILE.exists(), reason="no shared data")

@@ -264,3 +264,30 @@ def test_hostile_archives(tmp_path):
     for path in sorted((SHARED / "hostile_tar").rglob("*.tar")):
         with contextlib.suppress(ShardError):
             assert all(row.error for row in sa1b.rows(ShardInput(str(path))))
+
+
+@pytest.mark.parametrize("large", ["sa_1.jpg", "sa_1.json"])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_member_too_large_to_read_is_one_row(large, turn, tmp_path, monkeypatch):
+    monkeypatch.setattr(sa1b, "MAX_MEMBER_BYTES", 1000)
+    half = {"sa_1.jpg": b"1", "sa_1.json": note("sa_1"), large: bytes(1001)}
+    rows = read(packed(tmp_path, [*list(half.items())[::turn], *pairs(1)]))
+    assert [(r.key[-4:], r.error and r.error[0]) for r in rows] == [("sa_1", "too_large"), ("sa_0", None)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bbox": [1e308, 0, 1e308, 1]},
+        {"bbox": [-1e308, 0, 1, 1]},
+        {"bbox": [0, 0, 1e308, 1]},
+        {"bbox": [0, 0, 1, 50 * 1001]},
+        {"predicted_iou": "nan"},
+        {"predicted_iou": "0.9"},
+        {"predicted_iou": True},
+        {"predicted_iou": float("inf")},
+    ],
+)
+def test_numbers_that_no_mask_has(changes, tmp_path):
+    [row] = read(packed(tmp_path, [("sa_1.jpg", b"1"), ("sa_1.json", note("sa_1", [mask(), mask(**changes)]))]))
+    assert (row.error[0], row.regions) == ("bad_json", ())
