@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -22,8 +23,30 @@ from curate.plugins import Project
 from curate.results import RunResult
 from curate.shards import ShardReport
 
+# A red test must mean a change in the code, never the dice or a busy machine. New examples: --hypothesis-profile=dice.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("dice", deadline=None)
+hypothesis.settings.load_profile("steady")
+
 RCLONE = Path(sys.executable).with_name("rclone")
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+def growth(work: Callable[[int], object], small: int, times: int = 8) -> float:
+    """Return how many times the CPU seconds of `work(small)` does `work(small * times)` take: about `times` if linear.
+
+    A ratio, so that it means the same on a slow machine; the better of two tries each, so that a pause does not count.
+    """
+
+    def seconds(size: int) -> float:
+        spent = []
+        for _ in range(2):
+            begun = time.process_time()
+            work(size)
+            spent.append(time.process_time() - begun)
+        return min(spent)
+
+    return seconds(small * times) / max(seconds(small), 0.002)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def environment(**extra: str) -> dict[str, str]:
 def curate(*words: str, cwd: Path, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(CURATE), *words], cwd=cwd, input=stdin, env=environment(**extra),
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
 
 
@@ -372,7 +372,7 @@ def interrupted(shop: Workshop, sign: signal.Signals) -> tuple[int, str]:
             if "shard tiny-00000" in line:
                 break
         process.send_signal(sign)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
         return process.returncode, said
 
 

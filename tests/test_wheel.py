@@ -10,7 +10,7 @@ REPO = Path(__file__).parents[1]
 
 def test_wheel_is_whole(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=REPO, check=True, capture_output=True, timeout=120)
+    subprocess.run(build, cwd=REPO, check=True, capture_output=True, timeout=300)
     [wheel] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

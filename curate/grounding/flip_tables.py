@@ -34,8 +34,8 @@ PAIRS = (
 )
 """Words that change places; where one has several partners, the first pair says what it becomes."""
 
-CHINESE_IDIOMS = ("左右", "座右铭", "左邻右舍", "左思右想")
-"""Kept whole: "about", "motto", and pairs that mean the same from both sides."""
+CHINESE_IDIOMS = ("左右", "右左", "座右铭", "座左铭", "左邻右舍", "右邻左舍", "左思右想", "右思左想")
+"""Kept whole: "about", "motto", and pairs that mean the same from both sides; and their mirrors, which none becomes."""
 
 # The tables below are about the bare words left and right, read in the order of `flip_words._decide`.
 

