@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint fmt bench bench-engine bench-clip readme clean
+.PHONY: demo test lint fmt bench readme clean
 
 demo: $(READY)                  ## curate a tiny world, offline, and look at what came of it
 	$(BIN)/curate demo --root build/demo
