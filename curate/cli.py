@@ -100,6 +100,7 @@ def run(
     address: Address = None,
     cpus: Cpus = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first rows of each dataset.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Fetch again what failed for a passing cause.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan; write nothing.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -109,16 +110,18 @@ def run(
 
     Examples:  curate run jobs/cc12m.yaml --limit 10000
                curate run jobs/grit.yaml --root s3://lab/curated --address ray://head:10001
+               curate run jobs/cc12m.yaml --retry    (dead resolvers, 5xx, timeouts; never what is gone)
     """
     with _console(json, quiet, verbose) as console:
         from curate import pipeline, telling
         from curate.driver import Where
 
         _refuse(job, _project(project, job), console)
-        asked = pipeline.Run(_place(root), _project(project, job), Where(runner, address, cpus), limit)
+        asked = pipeline.Run(_place(root), _project(project, job), Where(runner, address, cpus), limit, retry)
         if dry_run:
             told = pipeline.rehearse(job, asked)
-            text = telling.table(("job", "dataset", "shards", "done", "rows"), [tuple(row.values()) for row in told])
+            header = ("job", "dataset", "shards", "done", "rows", "again")
+            text = telling.table(header, [tuple(row.values()) for row in told])
             console.result({"schema": "curate.dry-run/1", "datasets": told}, text)
             return
         _aside(console)
@@ -236,6 +239,27 @@ def explain(
 
         found = journey.explain(_place(root), _project(project), sample)
         console.result({"schema": "curate.explain/1", **asdict(found)}, journey.as_text(found))
+
+
+@app.command()
+def doctor(
+    root: Root = ROOT,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look; set nothing aside.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read every table, picture and record of a root; set aside what is damaged, for the next run to make again.
+
+    Examples:  curate doctor
+               curate doctor --root s3://lab/curated --dry-run
+    """
+    with _console(json, quiet) as console:
+        from curate import telling
+        from curate.doctor import Doctor
+
+        found = Doctor(_place(root), not dry_run, console.say).examine()
+        console.result({"schema": "curate.doctor/1", **asdict(found)}, telling.examined(found, dry_run))
+        raise typer.Exit(FINDINGS if found.findings else DONE)
 
 
 @app.command()

@@ -73,6 +73,11 @@ class Console:
         elif self.verbose:
             self.say(f"  shard {report.dataset}-{report.shard:05d} {report.seconds:.1f}s {report.counts}")
 
+    def note(self, text: str) -> None:
+        """Something to know before it begins."""
+        self.finish()
+        self.say(f"  {text}")
+
     def finish(self) -> None:
         """Put the last line of progress on the screen."""
         if self._progress is not None:

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from curate.plugins import Project
 from curate.results import JobResult, StageBooks
 from curate.schema import digest_of
 from curate.shards import Phase, ShardTask, shard_name
-from curate.stages import augment, decide, ingest, score
+from curate.stages import augment, decide, ingest, refetch, score
 from curate.stages.commit import Committed, committed
 
 Builder = Callable[[], Any]
@@ -39,8 +39,10 @@ class Curation:
     layout: Layout
     driver: Driver
 
-    def run(self, limit: int | None) -> JobResult:
+    def run(self, limit: int | None, retry: bool = False) -> JobResult:
         """Do what is not done yet, phase by phase, and account for every row.
+
+        Rows whose picture is damaged are fetched again; with `retry` all that failed for a passing cause.
 
         Raises:
             ConfigError: the plan under the root is another one.
@@ -48,7 +50,7 @@ class Curation:
         catalog = load_catalog(self.job.from_, self.project)
         plan = planning.make(self.layout, catalog, self.project, self.job.ingest, limit)
         everything = [ShardTask(self.layout.dataset, n, part.rows, part) for n, part in enumerate(plan.shards)]
-        samples = self._ingest(everything, catalog)
+        samples = self._ingest(everything, catalog, retry)
         if limit is None and len(samples) == len(everything):
             self._dataset_manifest(plan.digest, samples)
         tasks = [ShardTask(self.layout.dataset, n, books.rows, None) for n, books in samples.items()]
@@ -78,7 +80,7 @@ class Curation:
         files = {"samples": samples, "decisions": decided, "augmented": children}
         return self._job_manifest(result, _contents(files))
 
-    def _ingest(self, tasks: Sequence[ShardTask], catalog: Catalog) -> dict[int, Committed]:
+    def _ingest(self, tasks: Sequence[ShardTask], catalog: Catalog, retry: bool) -> dict[int, Committed]:
         config = ingest.Ingest(
             layout=self.layout,
             source=catalog.source,
@@ -87,8 +89,21 @@ class Curation:
             fetch=FetchOptions(**catalog.fetch.model_dump()),
             min_success=catalog.min_success,
         )
+        self._refetch(tasks, config, retry)
         phase = Phase("ingest", (), partial(ingest.build, config), needs=ingest.NEEDS)
         return self._run(phase, tasks, self.layout.samples)
+
+    def _refetch(self, tasks: Sequence[ShardTask], config: ingest.Ingest, retry: bool) -> None:
+        """Make the second pass over the committed shards that need one, and say before how many rows and why."""
+        before = self._books_of(tasks, self.layout.samples, self.driver.listed(self.layout.samples()))
+        wanted = {shard: refetch.curable(books, retry) for shard, books in before.items()}
+        causes = sum(wanted.values(), Counter())
+        if causes or retry:
+            self.driver.listener.note(refetch.said(self.layout.dataset, causes, sum(map(bool, wanted.values()))))
+        again = [replace(task, rows=before[task.shard].rows) for task in tasks if wanted.get(task.shard)]
+        if again:
+            build = partial(refetch.build, refetch.Refetch(config, frozenset(causes)))
+            self.driver.run(Phase("refetch", (), build, needs=ingest.NEEDS), again, self.layout.samples(), wanted)
 
     def _score(
         self, tasks: Sequence[ShardTask], corpus: dict[int, str]

@@ -21,7 +21,9 @@ from curate.mixing import Mixing
 from curate.plugins import Project, sql_report
 from curate.results import JobResult, Listener, RunResult
 from curate.schema import digest_of
+from curate.stages.commit import committed
 from curate.stages.export import Exported, Writing, export
+from curate.stages.refetch import curable
 from curate.views import open_root, runs_table
 
 
@@ -33,6 +35,7 @@ class Run:
     project: Project
     where: Where
     limit: int | None = None
+    retry: bool = False
 
 
 def run(name: str, asked: Run, listener: Listener) -> RunResult:
@@ -77,7 +80,8 @@ def rehearse(name: str, asked: Run) -> tuple[dict[str, Any], ...]:
             done = storage.list_names(layout.samples(), ".parquet")
             rows = None if any(part.rows is None for part in shards) else sum(part.rows or 0 for part in shards)
             row = {"job": each_name, "dataset": job.from_, "shards": len(shards), "done": len(done), "rows": rows}
-            told.append(row)
+            books = [committed(f"{layout.samples()}/{name}") for name in done]
+            told.append({**row, "again": sum(curable(each, asked.retry).total() for each in books)})
     return tuple(told)
 
 
@@ -91,7 +95,8 @@ def _in_order(path: Path, job: Job, project: Project) -> Iterator[tuple[str, Job
 
 def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResult, ...]) -> JobResult:
     if isinstance(job, CurateJob):
-        return Curation(name, job, asked.project, Layout(asked.root, job.from_), driver).run(asked.limit)
+        retry = asked.retry and job.from_ not in {each.dataset for each in before}  # once for each dataset
+        return Curation(name, job, asked.project, Layout(asked.root, job.from_), driver).run(asked.limit, retry)
     return Mixing(name, job, asked.project, asked.root, before).run(driver.listener)
 
 

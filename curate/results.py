@@ -15,6 +15,9 @@ class Listener(Protocol):
     def shard(self, report: ShardReport) -> None:
         """A shard ended."""
 
+    def note(self, text: str) -> None:
+        """Something to know before it begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class StageBooks:

@@ -8,6 +8,7 @@ from curate.errors import ConfigError
 from curate.results import JobResult, RunResult
 
 if TYPE_CHECKING:
+    from curate.doctor import Examination
     from curate.io.warehouse import Answer
 
 Told = tuple[dict[str, Any], str]
@@ -53,6 +54,16 @@ def _cell(value: Any) -> str:
         return f"{value:.4g}"
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     return "".join(sign if sign.isprintable() else " " if sign.isspace() else "�" for sign in text)
+
+
+def examined(found: "Examination", only_looked: bool) -> str:
+    """Return what the doctor found, a line each, and the next step."""
+    read = f"{found.tables:,} tables and {found.pictures:,} pictures read"
+    if not found.findings:
+        return f"sound   {read}"
+    lines = [f"{finding.uri}: {finding.what}   → {finding.then}" for finding in found.findings]
+    then = "only looked: without --dry-run they are set aside" if only_looked else "curate run the job again to repair"
+    return "\n".join([*lines, f"{len(lines)} finding(s)   {read}   {then}"])
 
 
 def funnel(result: RunResult) -> str:

@@ -81,7 +81,7 @@ def runs_table(root: str) -> pa.Table:
             pa.Table.from_pylist([row], schema=RUNS)
             rows.append({name: row[name] for name in RUNS.names})
         except (KeyError, pa.ArrowException) as error:
-            raise OutsideError(f"{uri} is damaged ({error!r}): remove it and run again") from error
+            raise OutsideError(f"{uri} is damaged ({error!r}): curate doctor sets it aside, then run again") from error
     last = {row["job"]: row for row in rows}
     for row in last.values():
         row["latest"] = True

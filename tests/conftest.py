@@ -63,12 +63,16 @@ class Quiet:
     def __init__(self) -> None:
         self.phases: list[tuple[str, str, int, int]] = []
         self.reports: list[ShardReport] = []
+        self.notes: list[str] = []
 
     def phase(self, name: str, dataset: str, shards: int, done: int, rows: int | None) -> None:
         self.phases.append((name, dataset, shards, done))
 
     def shard(self, report: ShardReport) -> None:
         self.reports.append(report)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @dataclass

@@ -18,9 +18,9 @@ def read_json(uri: str) -> dict[str, Any]:
     try:
         found = json.loads(storage.read_bytes(uri))
     except ValueError as error:
-        raise OutsideError(f"{uri} is damaged ({error}): remove it and run again") from error
+        raise OutsideError(f"{uri} is damaged ({error}): curate doctor sets it aside, then run again") from error
     if not isinstance(found, dict):
-        raise OutsideError(f"{uri} is damaged (not an object): remove it and run again")
+        raise OutsideError(f"{uri} is damaged (not an object): curate doctor sets it aside, then run again")
     return found
 
 
@@ -36,5 +36,5 @@ def sound(data: bytes, sha256: str, place: str) -> bytes:
         OutsideError: these are not the bytes that were stored there.
     """
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise OutsideError(f"{place} does not hold the picture that was stored: remove its samples and run again")
+        raise OutsideError(f"{place} does not hold the picture that was stored: curate doctor marks it, then run again")
     return data

@@ -13,7 +13,9 @@ from curate.errors import ShardError
 
 MAX_MEMBERS = 10_000_000
 """A thousand times what a tar of SA-1B holds."""
-_BLOCK = 512
+BLOCK = 512
+END = bytes(2 * BLOCK)
+"""The mark at the end of an archive."""
 _MAX_NAME_BYTES = 1 << 16
 _SKIP_BYTES = 1 << 20
 _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
@@ -37,16 +39,27 @@ def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> list[tuple[st
     index = []
     with path.open("wb") as file:
         for name, data in members:
-            if safe_name(name) != name:
-                raise ValueError(f"not a safe member name: {name!r}")
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            file.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8"))
-            index.append((name, file.tell(), len(data)))
-            file.write(data)
-            file.write(bytes(-len(data) % _BLOCK))
-        file.write(bytes(2 * _BLOCK))
+            index.append(append_member(file, name, data))
+        file.write(END)
     return index
+
+
+def append_member(file: BinaryIO, name: str, data: bytes) -> tuple[str, int, int]:
+    """Write one member; return its name, the offset of its data and its size; ValueError as `write_tar` raises."""
+    if safe_name(name) != name:
+        raise ValueError(f"not a safe member name: {name!r}")
+    file.write(header(name, len(data)))
+    place = (name, file.tell(), len(data))
+    file.write(data)
+    file.write(bytes(-len(data) % BLOCK))
+    return place
+
+
+def header(name: str, size: int) -> bytes:
+    """Return the blocks that stand before the data of a member."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8")
 
 
 def tar_members(
@@ -94,7 +107,7 @@ def _next_header(stream: BinaryIO, last: str) -> tarfile.TarInfo | None:
     """
     words: dict[str, str] = {}
     for _ in range(8):
-        block = _exactly(stream, _BLOCK, f"after {last}: no end mark")
+        block = _exactly(stream, BLOCK, f"after {last}: no end mark")
         if not any(block):
             return None
         info = _header(block, last)
@@ -102,7 +115,7 @@ def _next_header(stream: BinaryIO, last: str) -> tarfile.TarInfo | None:
             # The map of an old GNU sparse file may go on in blocks of its own: a byte of each says so.
             more = info.type == tarfile.GNUTYPE_SPARSE and bool(block[482])
             while more:
-                more = bool(_exactly(stream, _BLOCK, f"inside {info.name!r}")[504])
+                more = bool(_exactly(stream, BLOCK, f"inside {info.name!r}")[504])
             return _apply(info, words, last)
         if info.size > _MAX_NAME_BYTES:
             raise ShardError(f"tar: corrupt after {last}: a name of {info.size} bytes")
@@ -152,12 +165,12 @@ def _apply(info: tarfile.TarInfo, words: dict[str, str], last: str) -> tarfile.T
 
 
 def _data(stream: BinaryIO, info: tarfile.TarInfo) -> bytes:
-    padded = info.size + -info.size % _BLOCK
+    padded = info.size + -info.size % BLOCK
     return _exactly(stream, padded, f"inside {info.name!r}")[: info.size]
 
 
 def _skip(stream: BinaryIO, info: tarfile.TarInfo) -> None:
-    left = info.size + -info.size % _BLOCK
+    left = info.size + -info.size % BLOCK
     while left:
         left -= len(_exactly(stream, min(left, _SKIP_BYTES), f"inside {info.name!r}"))
 

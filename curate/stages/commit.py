@@ -59,7 +59,10 @@ def committed(uri: str) -> Committed:
     Raises:
         ShardError: the file is damaged or was not written by curate.
     """
-    found = tables.read_metadata(uri)
+    try:
+        found = tables.read_metadata(uri)
+    except ShardError as error:
+        raise ShardError(f"{error}; curate doctor sets it aside, then run again") from error
     try:
         counts: dict[str, int] = json.loads(found["curate.counts"])
         return Committed(int(found["curate.rows"]), counts, found["curate.content"], found["curate.of"])

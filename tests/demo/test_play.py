@@ -25,6 +25,9 @@ class _Silent:
     def shard(self, report: Any) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
 
 def test_every_planted_fault_is_caught(played: tuple[Path, play.Played]) -> None:
     _, outcome = played

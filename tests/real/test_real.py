@@ -136,6 +136,9 @@ class _Silent:
     def shard(self, report: object) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
 
 @pytest.fixture(scope="module")
 def done(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:

@@ -1,0 +1,194 @@
+"""Whether a root still holds what was written: every table, picture and record is read and held to its digest.
+
+What is damaged is set aside as NAME.damaged, or marked as such in its table, so that the next run makes it again;
+sound pictures are never given up.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+
+from curate import planning, schema
+from curate.errors import ConfigError, OutsideError, ShardError
+from curate.io import storage, tables
+from curate.io.records import read_json
+from curate.io.tar_check import Tar, examined, reframed
+from curate.layout import Layout, sound_root
+from curate.sample import Sample
+from curate.shards import ShardTask
+from curate.stages.commit import begin, committed, tally
+from curate.stages.refetch import DAMAGED
+
+TABLES = ("*/scores/*/*.parquet", "*/decisions/*/*.parquet")
+RECORDS = (
+    "*/manifest.json",
+    "jobs/*/*/manifest.json",
+    "mixes/*/*/manifest.json",
+    "exports/*/*/manifest.json",
+    "runs/*/*.json",
+)
+REMADE = "set aside; the next run makes it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it was written: where, what is wrong, and what comes of it."""
+
+    uri: str
+    what: str
+    then: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a root was found to be: how much was read, and every fault."""
+
+    root: str
+    tables: int
+    pictures: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class Doctor:
+    """Goes through a root; with `mend` it sets aside and marks what it finds, else it only looks."""
+
+    root: str
+    mend: bool
+    tell: Callable[[str], None]
+    tables: int = 0
+    pictures: int = 0
+
+    def examine(self) -> Examination:
+        """Read everything under the root.
+
+        Raises:
+            ConfigError: nothing was curated there.
+            OutsideError: the store cannot be read just now, which is no damage.
+        """
+        base = sound_root(self.root)
+        plans = storage.glob(f"{base}/*/plan.json")
+        if not plans:
+            raise ConfigError(f"nothing curated under {self.root}", hint="curate run JOB --root URL, or curate demo")
+        findings = [*self._records(base)]
+        for plan in plans:
+            findings += self._dataset(Layout(base, plan.rsplit("/", 2)[1]))
+        for pattern in TABLES:
+            for uri in storage.glob(f"{base}/{pattern}"):
+                findings += self._table(uri)
+        for uri in storage.glob(f"{base}/*/augmented/*/*.parquet"):
+            findings += self._derived(uri)
+        for uri in storage.glob(f"{base}/mixes/*/*/packs.parquet"):
+            findings += self._packs(uri)
+        return Examination(self.root, self.tables, self.pictures, tuple(findings))
+
+    def _records(self, base: str) -> Iterator[Finding]:
+        for pattern in RECORDS:
+            for uri in storage.glob(f"{base}/{pattern}"):
+                try:
+                    read_json(uri)
+                except OutsideError as error:
+                    yield self._aside(uri, str(error))
+
+    def _dataset(self, layout: Layout) -> Iterator[Finding]:
+        self.tell(layout.dataset)
+        try:
+            plan = planning.read(layout)
+        except ConfigError as error:
+            yield Finding(layout.plan, error.what, "put it back from a copy, or begin again under another root")
+            return
+        names = storage.list_names(layout.samples(), ".parquet")
+        for name in names:
+            yield from self._shard(layout, int(name.removesuffix(".parquet")))
+        if storage.exists(layout.manifest):
+            for shard in sorted(set(range(len(plan.shards))) - {int(PurePosixPath(name).stem) for name in names}):
+                yield Finding(layout.samples(shard), "missing", "the next run makes it again")
+
+    def _shard(self, layout: Layout, shard: int) -> Iterator[Finding]:
+        """Examine the samples of a shard and the tar that they point into."""
+        uri = layout.samples(shard)
+        try:
+            samples = list(schema.from_table(self._read(uri)))
+        except ShardError as error:
+            yield self._aside(uri, str(error))
+            return
+        tar = examined(layout.images(shard), samples)
+        self.pictures += tar.pictures
+        if tar.damaged:
+            yield self._marked(layout, shard, samples, tar)
+        elif tar.fault:
+            if self.mend:
+                reframed(layout.images(shard), samples)
+            yield Finding(layout.images(shard), tar.fault, "written anew, every picture is sound")
+
+    def _marked(self, layout: Layout, shard: int, samples: Sequence[Sample], tar: Tar) -> Finding:
+        """Mark the rows of damaged pictures as failed: the next run tries those again, and those alone."""
+        uri, error = layout.samples(shard), "the stored picture is not what was stored"
+        if self.mend:
+            self._keep(uri)
+            after = [
+                replace(sample, status="failed", error=DAMAGED, error_detail=error, images=())
+                if sample.row in tar.damaged
+                else sample
+                for sample in samples
+            ]
+            failed = Counter(sample.error or "unknown" for sample in after if sample.status != "ok")
+            commit = begin(ShardTask(layout.dataset, shard, len(after), None), uri)
+            commit.write(schema.to_table(after), len(after), tally("ok", len(after), "failed", failed))
+        what = f"{len(tar.damaged)} of {tar.pictures} pictures are damaged{f' ({tar.fault})' if tar.fault else ''}"
+        return Finding(layout.images(shard), what, "marked; the next run fetches these rows again")
+
+    def _table(self, uri: str) -> Iterator[Finding]:
+        try:
+            self._read(uri)
+        except ShardError as error:
+            yield self._aside(uri, str(error))
+
+    def _derived(self, uri: str) -> Iterator[Finding]:
+        """Examine derived samples and their tar; they are made from others, so both are made again."""
+        try:
+            table = self._read(uri)
+        except ShardError as error:
+            yield self._aside(uri, str(error))
+            return
+        names = [name for name in table.column_names if name in schema.SAMPLES.names]
+        tar = examined(f"{uri.removesuffix('.parquet')}.tar", schema.from_table(table.select(names)))
+        self.pictures += tar.pictures
+        if tar.damaged or tar.fault:
+            yield self._aside(uri, f"{len(tar.damaged)} of {tar.pictures} derived pictures are damaged")
+
+    def _packs(self, uri: str) -> Iterator[Finding]:
+        manifest = f"{uri.rsplit('/', 1)[0]}/manifest.json"
+        stated = read_json(manifest)["shards"]["packs"] if storage.exists(manifest) else None
+        self.tables += 1
+        try:
+            found = schema.content_digest(tables.read_table(uri))
+            fault = "not the packs of its manifest" if found != stated else ""
+        except ShardError as error:
+            fault = str(error)
+        if fault and stated is not None:
+            yield self._aside(uri, fault)
+
+    def _read(self, uri: str) -> pa.Table:
+        """Return a committed table.
+
+        Raises:
+            ShardError: it is broken, or its content is not that of its commit.
+        """
+        self.tables += 1
+        books, table = committed(uri), tables.read_table(uri)
+        if schema.content_digest(table) != books.content:
+            raise ShardError("its content is not what was committed")
+        return table
+
+    def _aside(self, uri: str, what: str) -> Finding:
+        if self.mend:
+            self._keep(uri)
+            storage.remove(uri)
+        return Finding(uri, what.removeprefix(f"{uri}: "), REMADE)
+
+    def _keep(self, uri: str) -> None:
+        storage.write_bytes(f"{uri}.damaged", storage.read_bytes(uri))

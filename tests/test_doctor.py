@@ -1,0 +1,163 @@
+"""Damage of every kind under a root is found, and the next run repairs it to the same content."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import Quiet, Workshop
+
+from curate.doctor import Doctor, Examination
+from curate.driver import Where
+from curate.errors import ConfigError
+from curate.pipeline import Run, run
+from curate.results import RunResult
+
+JOB = "from: tiny\nscore: [box_stats]\nkeep: {unique_pictures: }\naugment: [[square_pad]]\n"
+BOOKS = {"ingest": 12, "score box_stats": 12, "filter": 12, "augment": 12}
+TAR, SAMPLES = "tiny/images/00001.tar", "tiny/samples/00001.parquet"
+
+
+@pytest.fixture
+def shop(workshop: Workshop) -> Workshop:
+    workshop.captions(count=12, shard_rows=4)
+    workshop.write("jobs/j.yaml", JOB)
+    workshop.run("j")
+    return workshop
+
+
+def examine(shop: Workshop, mend: bool = True) -> Examination:
+    return Doctor(str(shop.root), mend, lambda text: None).examine()
+
+
+def repair(shop: Workshop) -> tuple[RunResult, Quiet]:
+    quiet = Quiet()
+    return run("j", Run(str(shop.root), shop.project, Where("inline")), quiet), quiet
+
+
+def content(shop: Workshop) -> dict[str, str]:
+    """Return what samples and scores say, the places of pictures in their tars apart."""
+    said = {}
+    for path in sorted([*shop.root.glob("tiny/samples/*.parquet"), *shop.root.glob("tiny/scores/*/*.parquet")]):
+        rows = pq.read_table(path).to_pylist()
+        for row in rows:
+            for volatile in ("attempts", "fetched_at"):
+                row.pop(volatile, None)
+            for image in row.get("images", ()):
+                image.pop("offset")
+        said[str(path)] = json.dumps(rows)
+    return said
+
+
+def edit(path: Path, change: Callable[[bytearray], Any]) -> None:
+    data = bytearray(path.read_bytes())
+    change(data)
+    path.write_bytes(data)
+
+
+def flip(at: int) -> Callable[[bytearray], None]:
+    def change(data: bytearray) -> None:
+        data[at] ^= 0xFF
+
+    return change
+
+
+def flip_data(path: Path) -> None:
+    """Change a byte in the first column's last page."""
+    column = pq.read_metadata(path).row_group(0).column(0)
+    edit(path, flip(4 + column.total_compressed_size - 2))
+
+
+def cut(data: bytearray) -> None:
+    del data[len(data) // 2 :]
+
+
+def glob(shop: Workshop, pattern: str) -> Path:
+    [path] = shop.root.glob(pattern)
+    return path
+
+
+def test_a_sound_root_is_sound(shop: Workshop) -> None:
+    before = {path: path.read_bytes() for path in shop.root.rglob("*") if path.is_file()}
+    found = examine(shop)
+    assert found.findings == ()
+    assert (found.pictures, found.tables) == (24, 12)
+    assert {path: path.read_bytes() for path in shop.root.rglob("*") if path.is_file()} == before
+
+
+DAMAGE: dict[str, Callable[[Workshop], Any]] = {
+    "tar missing": lambda shop: (shop.root / TAR).unlink(),
+    "tar cut": lambda shop: edit(shop.root / TAR, cut),
+    "tar empty": lambda shop: (shop.root / TAR).write_bytes(b""),
+    "picture altered": lambda shop: edit(shop.root / TAR, flip(700)),
+    "header altered": lambda shop: edit(shop.root / TAR, flip(5)),
+    "end mark cut": lambda shop: edit(shop.root / TAR, lambda data: data.__delitem__(slice(-600, None))),
+    "tar of another shard": lambda shop: (shop.root / TAR).write_bytes(
+        (shop.root / "tiny/images/00000.tar").read_bytes()
+    ),
+    "samples missing": lambda shop: (shop.root / SAMPLES).unlink(),
+    "samples cut": lambda shop: edit(shop.root / SAMPLES, cut),
+    "samples altered": lambda shop: flip_data(shop.root / SAMPLES),
+    "samples empty": lambda shop: (shop.root / SAMPLES).write_bytes(b""),
+    "scores altered": lambda shop: flip_data(glob(shop, "tiny/scores/*/00001.parquet")),
+    "scores cut": lambda shop: edit(glob(shop, "tiny/scores/*/00001.parquet"), cut),
+    "decisions cut": lambda shop: edit(glob(shop, "tiny/decisions/*/00001.parquet"), cut),
+    "children cut": lambda shop: edit(glob(shop, "tiny/augmented/*/00001.parquet"), cut),
+    "derived picture altered": lambda shop: edit(glob(shop, "tiny/augmented/*/00001.tar"), flip(700)),
+    "derived tar missing": lambda shop: glob(shop, "tiny/augmented/*/00001.tar").unlink(),
+    "manifest cut": lambda shop: edit(shop.root / "tiny/manifest.json", cut),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found_and_the_next_run_repairs_it(shop: Workshop, damage: str) -> None:
+    before = content(shop)
+    DAMAGE[damage](shop)
+    looked = examine(shop, mend=False)
+    assert len(looked.findings) == 1, looked.findings
+    assert looked.findings == examine(shop).findings
+    result, _ = repair(shop)
+    assert result.ok()
+    assert {books.stage: books.rows_out for books in result.jobs[0].books} == BOOKS
+    assert examine(shop).findings == ()
+    assert content(shop) == before
+
+
+def test_only_damaged_pictures_are_fetched_again(shop: Workshop) -> None:
+    edit(shop.root / TAR, flip(700))
+    assert [finding.what for finding in examine(shop).findings] == ["1 of 4 pictures are damaged"]
+    for number in (5, 6, 7):
+        (shop.web / f"{number}.jpg").unlink()  # gone from the web since, and safe in the tar
+    result, quiet = repair(shop)
+    assert quiet.notes == ["tiny: 1 rows in 1 shard(s) are fetched again: damaged 1"]
+    assert result.jobs[0].books[0].rows_out == 12
+
+
+def test_a_picture_that_is_gone_is_a_row_with_a_reason(shop: Workshop) -> None:
+    edit(shop.root / TAR, flip(700))
+    (shop.web / "4.jpg").unlink()
+    examine(shop)
+    result, _ = repair(shop)
+    assert result.jobs[0].books[0].lost == {"http_404": 1}
+    assert examine(shop).findings == ()
+
+
+def test_what_was_damaged_is_kept_beside(shop: Workshop) -> None:
+    edit(shop.root / SAMPLES, cut)
+    damaged = (shop.root / SAMPLES).read_bytes()
+    examine(shop)
+    assert (shop.root / f"{SAMPLES}.damaged").read_bytes() == damaged
+
+
+def test_a_damaged_plan_is_named(shop: Workshop) -> None:
+    edit(shop.root / "tiny/plan.json", cut)
+    [finding] = examine(shop).findings
+    assert finding.uri.endswith("plan.json")
+    assert "copy" in finding.then
+
+
+def test_nothing_curated_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing curated"):
+        Doctor(str(tmp_path), True, print).examine()
