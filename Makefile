@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint fmt bench readme clean
+.PHONY: demo test lint fmt bench torture readme clean
 
 demo: $(READY)                  ## curate a tiny world, offline, and look at what came of it
 	$(BIN)/curate demo --root build/demo
@@ -25,6 +25,9 @@ bench: bench-engine             ## every benchmark; each prints a table and writ
 
 bench-%: $(READY)
 	$(BIN)/python tests/benchmarks/bench_$*.py
+
+torture: $(READY)               ## SIGKILL at forty random points of an ingest, drivers and workers, and resume
+	CURATE_KILLS=40 $(BIN)/python -m pytest tests/faults/test_torture.py $(ARGS)
 
 readme: $(READY)                ## put the figures of build/bench into README.md
 	$(BIN)/python tests/benchmarks/readme.py
