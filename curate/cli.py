@@ -142,18 +142,28 @@ def _refuse(job: str, project: "Project", console: "Console") -> None:
 
 
 @app.command()
-def check(job: Job, project: Folder = None, json: Json = False) -> None:
+def check(
+    job: Job,
+    project: Folder = None,
+    probe: Annotated[int, typer.Option(min=0, help="Fetch so many random rows, and tell the expected yield.")] = 0,
+    json: Json = False,
+) -> None:
     """Name every mistake in a job, in what it names and in the jobs it draws from; nothing is run.
 
     Examples:  curate check jobs/grit.yaml
+               curate check jobs/cc12m.yaml --probe 200
     """
     with _console(json) as console:
         from curate import checks, telling
+        from curate import probe as probing
 
-        mistakes = checks.check(job, _project(project, job))
-        warnings = checks.warnings(job, _project(project, job))
-        console.result(*telling.checked(job, mistakes, warnings))
-        raise typer.Exit(CONFIG if mistakes else DONE)
+        where = _project(project, job)
+        mistakes = checks.check(job, where)
+        told, text = telling.checked(job, mistakes, checks.warnings(job, where))
+        probed = probing.probe_all(job, where, probe) if probe and not mistakes else []
+        body = {**told, "probes": [asdict(found) for found in probed]}
+        console.result(body, "\n".join([text, *map(telling.probed, probed)]))
+        raise typer.Exit(CONFIG if mistakes else FINDINGS if any(found.refused for found in probed) else DONE)
 
 
 @app.command("list")
@@ -178,6 +188,7 @@ def list_names(
 @app.command()
 def sql(
     query: Annotated[str | None, typer.Option("--command", "-c", help="One query; without it, a prompt.")] = None,
+    report: Annotated[str | None, typer.Option(help="A query of sql/reports by name: yield …")] = None,
     root: Root = ROOT,
     project: Folder = None,
     json: Json = False,
@@ -185,11 +196,13 @@ def sql(
     """Ask DuckDB about a root; the views are ready: samples, boxes, decisions, curated, outcomes, failures …
 
     Examples:  curate sql -c "select dataset, status, error, count(*) from samples group by all"
-               curate sql --root s3://lab/curated
+               curate sql --report yield --root s3://lab/curated
     """
     with _console(json) as console:
         from curate import telling, views
         from curate.console import prompt
+
+        query = views.report_query(report, _project(project)) if report is not None else query
 
         warehouse = views.open_root(_place(root), _project(project))
         if query is None:

@@ -10,6 +10,7 @@ from curate.results import JobResult, RunResult
 if TYPE_CHECKING:
     from curate.doctor import Examination
     from curate.io.warehouse import Answer
+    from curate.probe import Probe
 
 Told = tuple[dict[str, Any], str]
 """A result twice: as an object for --json, as text for people."""
@@ -139,6 +140,22 @@ def checked(job: str, mistakes: list[ConfigError], warnings: list[ConfigError]) 
     lines.append(f"{len(mistakes)} mistake(s). Nothing was run." if mistakes else f"{job}: no mistakes")
     found = {"mistakes": [each.as_dict() for each in mistakes], "warnings": [each.as_dict() for each in warnings]}
     return {"schema": "curate.check/1", "job": job, **found}, "\n".join(lines)
+
+
+def probed(found: "Probe") -> str:
+    """Return what a probe found, and what the whole dataset would yield."""
+    causes = ", ".join(f"{cause} {count}" for cause, count in found.causes.items()) or "none"
+    lines = [
+        f"probe {found.dataset}: {found.ok} of {found.drawn} random rows ok in {found.seconds:.0f} s, failed: {causes}",
+        f"expected yield {found.share:.1%} (95 % between {found.low:.1%} and {found.high:.1%})",
+    ]
+    if found.rows is not None:
+        good = found.rows * found.share
+        size = good * found.picture_bytes / 1e9
+        lines[1] += f": {good:,.0f} of {found.rows:,} rows, {size:,.1f} GB of pictures"
+    if found.refused:
+        lines.append(f"too little: the catalog's min_success is {found.min_success:.0%}, shards would be refused")
+    return "\n".join(lines)
 
 
 def listed(kind: str, described: tuple[tuple[str, str], ...]) -> Told:

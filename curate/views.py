@@ -55,6 +55,15 @@ def open_root(root: str, project: Project) -> Warehouse:
     return warehouse
 
 
+def report_query(name: str, project: Project) -> str:
+    """Return the SQL of sql/reports/NAME.sql.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return read_sql(plugins.sql_report(name, project))
+
+
 def score_files(uris: Iterable[str]) -> dict[str, list[str]]:
     """Return scorer → its files, of its newest version alone."""
     newest: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """Panels: everything that the page shows of one job, gathered once from its records and its relations."""
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curate.plugins import Project
@@ -18,6 +19,7 @@ MOST_PLOTS = 6
 PAIR_PARENTS = 4
 REFUSED_EACH = 3
 FAILURE_ROWS = 30
+YIELD_ROWS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Yielded:
+    """Rows that were asked for in one hour or of one host, as text: how many, how many good, what failed most."""
+
+    facet: str
+    what: str
+    rows: int
+    share: float
+    usual_cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """One job on the page; `mix` is None for a job that curates."""
 
@@ -59,6 +72,7 @@ class Panel:
     refused: tuple[Refused, ...] = ()
     failures: tuple[Failure, ...] = ()
     failure_rows: int = 0
+    yields: tuple[Yielded, ...] = ()
     mix: Mixed | None = None
     licences: tuple[Licence, ...] = ()
 
@@ -125,6 +139,7 @@ def _job_panel(record: Record, key: str, again: str, desk: Desk) -> Panel:
         _refused(questions, record),
         tuple(_failure(row) for row in failures[:FAILURE_ROWS]),
         len(failures),
+        tuple(_yields(questions, record.dataset)),
         licences=tuple(licences([record.dataset], desk.project)),
     )
 
@@ -154,6 +169,14 @@ def _refused(questions: Questions, record: Record) -> tuple[Refused, ...]:
         detail, text = inert(row["error_detail"] or "", 120), inert(row["text"] or "", 160)
         out.append(Refused(recipe, error, detail, text, row["rows"], first))
     return tuple(out)
+
+
+def _yields(questions: Questions, dataset: str) -> Iterator[Yielded]:
+    """Yield the last hours in order, then the hosts most asked."""
+    found = [row for row in questions.rows("yield") if row["dataset"] == dataset]
+    for facet, rows in (("hour", slice(-YIELD_ROWS, None)), ("host", slice(YIELD_ROWS))):
+        for row in [row for row in found if row["facet"] == facet][rows]:
+            yield Yielded(facet, inert(row["what"], 60), row["rows"], row["share"], inert(row["usual_cause"], 60))
 
 
 def _failure(row: Row) -> Failure:
