@@ -1,23 +1,19 @@
 """The verbs: parse, call one function, print."""
 
 import io
-import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curate import exits
+
 if TYPE_CHECKING:
     from curate.console import Console
     from curate.plugins import Project
-
-DONE, FINDINGS, CONFIG, OUTSIDE, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit codes: done; a gate failed; nothing ran; something outside failed, safe to repeat; Ctrl-C, resumable."""
 
 app = typer.Typer(
     name="curate",
@@ -43,35 +39,6 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line per shard
 ROOT = "curated"
 
 
-@contextmanager
-def _console(json: bool = False, quiet: bool = False, verbose: bool = False) -> "Iterator[Console]":
-    """Give the console, and turn what goes wrong into a message and an exit code."""
-    from curate.console import Console
-    from curate.errors import ConfigError, CurateError, OutsideError
-
-    console = Console(json=json, quiet=quiet, verbose=verbose)
-    try:
-        yield console
-    except CurateError as error:
-        console.finish()
-        console.errors([error])
-        if verbose:
-            raise
-        codes = {ConfigError: CONFIG, OutsideError: OUTSIDE}
-        raise typer.Exit(codes.get(type(error), FINDINGS)) from None
-    except KeyboardInterrupt:
-        console.finish()
-        console.say("interrupted; committed shards are safe, the same command goes on from here")
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `| head` has seen enough; nothing is left to be flushed into it
-        raise typer.Exit(DONE) from None
-    except OSError as error:
-        console.finish()
-        console.errors([OutsideError(f"{type(error).__name__}: {error}")])
-        raise typer.Exit(OUTSIDE) from None
-
-
 def _project(folder: str | None, job: str = "") -> "Project":
     """The folder that was named; else that of a job given as `.../jobs/NAME.yaml`; else the current one."""
     from curate.plugins import Project
@@ -83,12 +50,6 @@ def _project(folder: str | None, job: str = "") -> "Project":
 
 def _place(root: str) -> str:
     return root if "://" in root or not root else str(Path(root).absolute())
-
-
-def _aside(console: "Console") -> None:
-    """Keep standard output for the result: Ray writes its warnings there."""
-    console.out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
-    os.dup2(2, 1)
 
 
 @app.command()
@@ -112,7 +73,7 @@ def run(
                curate run jobs/grit.yaml --root s3://lab/curated --address ray://head:10001
                curate run jobs/cc12m.yaml --retry    (dead resolvers, 5xx, timeouts; never what is gone)
     """
-    with _console(json, quiet, verbose) as console:
+    with exits.console(json, quiet, verbose) as console:
         from curate import pipeline, telling
         from curate.driver import Where
 
@@ -124,11 +85,11 @@ def run(
             text = telling.table(header, [tuple(row.values()) for row in told])
             console.result({"schema": "curate.dry-run/1", "datasets": told}, text)
             return
-        _aside(console)
+        exits.aside(console)
         result = pipeline.run(job, asked, console)
         console.finish()
         console.result({"schema": "curate.run/1", **asdict(result)}, telling.funnel(result))
-        raise typer.Exit(DONE if result.ok() else FINDINGS)
+        raise typer.Exit(exits.DONE if result.ok() else exits.FINDINGS)
 
 
 def _refuse(job: str, project: "Project", console: "Console") -> None:
@@ -138,7 +99,7 @@ def _refuse(job: str, project: "Project", console: "Console") -> None:
     mistakes = checks.check(job, project)
     if mistakes:
         console.errors(mistakes)
-        raise typer.Exit(CONFIG)
+        raise typer.Exit(exits.CONFIG)
 
 
 @app.command()
@@ -153,7 +114,7 @@ def check(
     Examples:  curate check jobs/grit.yaml
                curate check jobs/cc12m.yaml --probe 200
     """
-    with _console(json) as console:
+    with exits.console(json) as console:
         from curate import checks, telling
         from curate import probe as probing
 
@@ -163,7 +124,9 @@ def check(
         probed = probing.probe_all(job, where, probe) if probe and not mistakes else []
         body = {**told, "probes": [asdict(found) for found in probed]}
         console.result(body, "\n".join([text, *map(telling.probed, probed)]))
-        raise typer.Exit(CONFIG if mistakes else FINDINGS if any(found.refused for found in probed) else DONE)
+        raise typer.Exit(
+            exits.CONFIG if mistakes else exits.FINDINGS if any(found.refused for found in probed) else exits.DONE
+        )
 
 
 @app.command("list")
@@ -179,7 +142,7 @@ def list_names(
     Examples:  curate list scorers
                curate list jobs --project my-project
     """
-    with _console(json) as console:
+    with exits.console(json) as console:
         from curate import listing, telling
 
         console.result(*telling.listed(kind, listing.described(kind, _project(project))))
@@ -198,7 +161,7 @@ def sql(
     Examples:  curate sql -c "select dataset, status, error, count(*) from samples group by all"
                curate sql --report yield --root s3://lab/curated
     """
-    with _console(json) as console:
+    with exits.console(json) as console:
         from curate import telling, views
         from curate.console import prompt
 
@@ -227,7 +190,7 @@ def report(
     Examples:  curate report
                curate report --root s3://lab/curated --to report.html
     """
-    with _console(json) as console:
+    with exits.console(json) as console:
         from curate.report.page import ReportOptions, write_report
 
         options = ReportOptions(pictures=pictures, blur=blur, job=job)
@@ -247,7 +210,7 @@ def explain(
 
     Examples:  curate explain 7c1f09
     """
-    with _console(json) as console:
+    with exits.console(json) as console:
         from curate import journey
 
         found = journey.explain(_place(root), _project(project), sample)
@@ -266,13 +229,13 @@ def doctor(
     Examples:  curate doctor
                curate doctor --root s3://lab/curated --dry-run
     """
-    with _console(json, quiet) as console:
+    with exits.console(json, quiet) as console:
         from curate import telling
         from curate.doctor import Doctor
 
         found = Doctor(_place(root), not dry_run, console.say).examine()
         console.result({"schema": "curate.doctor/1", **asdict(found)}, telling.examined(found, dry_run))
-        raise typer.Exit(FINDINGS if found.findings else DONE)
+        raise typer.Exit(exits.FINDINGS if found.findings else exits.DONE)
 
 
 @app.command()
@@ -291,7 +254,7 @@ def export(
     Examples:  curate export grit --as llava_json --codec asv2
                curate export demo --as webdataset --no-pictures
     """
-    with _console(json) as console:
+    with exits.console(json) as console:
         from curate import pipeline
         from curate.driver import Where
         from curate.job import Export
@@ -318,16 +281,16 @@ def demo(
 
     Examples:  curate demo
     """
-    with _console(json, quiet, verbose) as console:
+    with exits.console(json, quiet, verbose) as console:
         from curate import telling
         from curate.demo import play
         from curate.driver import Where
 
-        _aside(console)
+        exits.aside(console)
         played = play.play(_place(root), Where(runner, None, cpus), scenes, console)
         console.finish()
         console.result({"schema": "curate.demo/1", **asdict(played)}, telling.demo(played))
-        raise typer.Exit(DONE if played.ok else FINDINGS)
+        raise typer.Exit(exits.DONE if played.ok else exits.FINDINGS)
 
 
 def main() -> None:

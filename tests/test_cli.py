@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from curate import cli
 
 CURATE = Path(sys.executable).parent / "curate"
-COMMANDS = ("run", "check", "list", "sql", "report", "explain", "export", "demo")
+COMMANDS = ("run", "check", "list", "sql", "report", "explain", "doctor", "export", "demo")
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -155,6 +155,16 @@ def test_0_a_run_and_what_one_asks_of_it(shop: Workshop) -> None:
     told = inside("sql", "-c", "selec", "--json", "--root", str(shop.root))
     assert (told.returncode, told.stderr) == (2, "")
     assert "Parser Error" in errors(told.stdout)[0]["error"]
+
+    told = inside("doctor", "--root", str(shop.root))
+    assert (told.returncode, told.stdout) == (0, "sound   6 tables and 6 pictures read\n")
+    tar = shop.root / "tiny/images/00000.tar"
+    before = tar.read_bytes()
+    tar.write_bytes(before[:600] + b"!" + before[601:])
+    told = inside("doctor", "--dry-run", "--json", "--root", str(shop.root))
+    assert told.returncode == 1
+    assert one_object(told.stdout)["findings"][0]["what"] == "1 of 2 pictures are damaged"
+    tar.write_bytes(before)
 
     ids = one_object(
         inside("sql", "--json", "-c", "select min(sample_id) as id from samples", "--root", str(shop.root)).stdout

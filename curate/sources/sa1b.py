@@ -2,20 +2,21 @@
 
 Format: https://github.com/facebookresearch/segment-anything#dataset
 The list is a TSV with the columns `file_name` and `cdn_link`. Its links are signed, personal and expire, so a
-shard is named `<list>#tar=<file_name>`: the link is looked up when the shard is read, and a renewed list
-resumes the same plan.
+shard is named `<list>#tar=<file_name>`: the link is looked up when the shard is read, and again when it is refused
+half-way, so a renewed list resumes the same plan, and the same tar when its size is the same.
 """
 
 import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from curate.errors import ConfigError, SampleError, ShardError
-from curate.io import storage, tars
+from curate.io import ranged, storage, tars
 from curate.sample import Region, SourceRow
 from curate.shards import ShardInput
 
@@ -54,11 +55,12 @@ def rows(part: ShardInput) -> Iterator[SourceRow]:
     Each annotation is one Region without a phrase: its `bbox` (x, y, w, h in pixels) as normalised xyxy,
     score predicted_iou, tag `mask`; the RLE strings stand in `meta`. A second file of a name is passed over.
     Codes: `no_annotation`, `no_picture` (the other half is absent, or more than MAX_WAITING_BYTES away),
-    `bad_json`, `too_large` (a file above MAX_MEMBER_BYTES). Raises ShardError, after the sound rows, for a broken tar.
+    `bad_json`, `too_large` (a file above MAX_MEMBER_BYTES). Raises, after the sound rows, ShardError for a broken or
+    changed tar and for a link that has expired, OutsideError for a store that keeps failing.
     """
     stem = _stem(part.uri)
     try:
-        with storage.open_read(_resolve(part.uri)) as stream:
+        with _open(part.uri) as stream:
             for name, data in _pairs(tars.tar_members(stream, (*_PICTURES, ".json"), MAX_MEMBER_BYTES)):
                 # Some copies were packed with the folder that has the tar's own name.
                 yield _row(f"{stem}/{name.removeprefix(stem + '/')}", data)
@@ -210,6 +212,18 @@ def _links(uri: str) -> dict[str, str]:
         links[cells[name_at].strip()] = cells[link_at].strip()
     # The released list also names a few files that are not tars (checksums, the licence).
     return {name: link for name, link in links.items() if name.endswith(".tar")}
+
+
+def _open(uri: str) -> BinaryIO:
+    """Open a tar: on a disk as it is, elsewhere as a stream that asks for its link again when that is refused."""
+    link = _resolve(uri)
+    if storage.local_path(link) is not None:
+        return storage.open_read(link)
+    source, mark, _ = uri.rpartition(_MARK)
+    if not mark:
+        return ranged.open_read(link)
+    hint = f"put a fresh list at {source} and run again; committed shards are kept"
+    return ranged.open_read(link, uri, partial(_resolve, uri), hint)
 
 
 def _resolve(uri: str) -> str:

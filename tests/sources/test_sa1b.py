@@ -1,8 +1,10 @@
 """SA-1B: pictures meet their masks, halves are named, links may be renewed."""
 
 import contextlib
+import io
 import json
 import random
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -264,6 +266,55 @@ def test_hostile_archives(tmp_path):
     for path in sorted((SHARED / "hostile_tar").rglob("*.tar")):
         with contextlib.suppress(ShardError):
             assert all(row.error for row in sa1b.rows(ShardInput(str(path))))
+
+
+def told(uri):
+    """The rows of a tar, and how it ended."""
+    got = []
+    try:
+        for row in sa1b.rows(ShardInput(uri)):
+            got.append(row)
+    except ShardError as error:
+        return got, str(error)
+    return got, "sound"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no shared data")
+def test_hostile_archives_are_the_same_in_a_store():
+    paths = sorted((SHARED / "hostile_tar").rglob("*.tar"))
+    assert len(paths) > 10
+    for path in paths:
+        storage.put_file(path, f"memory://hostile/{path.name}")
+        assert told(f"memory://hostile/{path.name}") == told(str(path))
+
+
+def test_only_pictures_and_notes_that_are_files_are_read(tmp_path):
+    path = tmp_path / "sa_000020.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, kind in (
+            ("/etc/sa_1.jpg", tarfile.REGTYPE),
+            ("../sa_2.jpg", tarfile.REGTYPE),
+            ("a/../../sa_3.json", tarfile.REGTYPE),
+            ("sa_4.pkl", tarfile.REGTYPE),
+            ("sa_5.jpg", tarfile.SYMTYPE),
+            ("sa_6.json", tarfile.LNKTYPE),
+            ("sa_7.jpg", tarfile.DIRTYPE),
+            ("sa_8.jpg", tarfile.FIFOTYPE),
+            ("sa_9.jpg", tarfile.REGTYPE),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            info.size = 3 if info.isreg() else 0
+            archive.addfile(info, io.BytesIO(b"abc"))
+    storage.put_file(path, "memory://unsafe/sa_000020.tar")
+    for uri in (str(path), "memory://unsafe/sa_000020.tar"):
+        assert [row.key for row in read(uri)] == ["sa_000020/sa_9"]
+
+
+def test_a_server_that_knows_no_ranges_is_refused(tmp_path, serve):
+    packed(tmp_path, pairs(2))
+    with pytest.raises(ShardError, match=r"sa_000020\.tar: the server ignores ranges"):
+        read(f"{serve(tmp_path)}/sa_000020.tar")
 
 
 @pytest.mark.parametrize("large", ["sa_1.jpg", "sa_1.json"])
