@@ -21,10 +21,10 @@ fmt: $(READY)                   ## put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-engine             ## every benchmark; each prints a table and writes build/bench/NAME.json
+bench: bench-engine bench-fetch ## every benchmark; each prints a table and writes build/bench/NAME.json
 
 bench-%: $(READY)
-	$(BIN)/python tests/benchmarks/bench_$*.py
+	$(BIN)/python tests/benchmarks/bench_$*.py $(ARGS)
 
 torture: $(READY)               ## SIGKILL at forty random points of an ingest, drivers and workers, and resume
 	CURATE_KILLS=40 $(BIN)/python -m pytest tests/faults/test_torture.py $(ARGS)

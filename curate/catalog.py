@@ -2,9 +2,9 @@
 
 import os
 import re
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from curate.errors import ConfigError
 from curate.plugins import Project, find
@@ -24,6 +24,21 @@ class Fetch(Strict):
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
     per_host: Annotated[int, Field(ge=1, le=10_000)] = 16
     allow_hosts: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    per_host_rate: Annotated[float, Field(gt=0)] | None = None
+    host_failures: Annotated[int, Field(ge=0)] = 8
+    user_agent: Annotated[str, Field(pattern=r"^[\w.-]+/\S+ .*(@|https?://)")] | None = None
+    robots: Literal["respect", "ignore"] = "respect"
+    robots_reason: str = ""
+
+    @model_validator(mode="after")
+    def _ignored_for_a_reason(self) -> "Fetch":
+        if self.robots == "ignore" and not self.robots_reason.strip():
+            raise ValueError("robots: ignore needs a robots_reason, such as the owner's permission")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Return what `io.fetch.FetchOptions` takes."""
+        return self.model_dump(exclude={"robots_reason"}, exclude_none=True)
 
 
 class Catalog(Strict):

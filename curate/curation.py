@@ -86,7 +86,7 @@ class Curation:
             source=catalog.source,
             project=self.project,
             pictures=Limits(**self.job.ingest.model_dump()),
-            fetch=FetchOptions(**catalog.fetch.model_dump()),
+            fetch=FetchOptions(**catalog.fetch.options()),
             min_success=catalog.min_success,
         )
         self._refetch(tasks, config, retry)

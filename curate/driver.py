@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from curate.errors import ConfigError, nearest
+from curate.errors import ConfigError, OutsideError, nearest
 from curate.io import storage
 from curate.results import Listener
 from curate.shards import Phase, ShardReport, ShardTask, shard_name
@@ -57,6 +57,8 @@ class Driver:
             return finished
         for report in self._open().run(replace(phase, tasks=pending)):
             self.listener.shard(report)
+            if report.alarm:
+                raise OutsideError(f"{report.dataset}-{report.shard:05d} {phase.name}: {report.error}")
             if report.ok:
                 self.done += 1
                 finished.add(report.shard)

@@ -5,6 +5,7 @@
     ├── SampleError    record the row with its code and go on
     ├── ShardError     the shard failed as a whole; retry it, then name it in the summary (exit 1)
     └── OutsideError   the store, Ray or the disk failed; safe to repeat (exit 3)
+        └── AlarmError the network is down: the other shards are not even tried
 
 Anything else is a bug.
 """
@@ -58,6 +59,10 @@ class ShardError(CurateError):
 
 class OutsideError(CurateError):
     """Something outside curate failed: an object store, a Ray cluster, a disk."""
+
+
+class AlarmError(OutsideError):
+    """Nearly everything fails outside: going on with the other shards would only cost more."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
 
@@ -28,12 +28,14 @@ Value = Annotated[bool | int | float | str, PlainValidator(_value)]
 
 
 class Pictures(Strict):
-    """What is stored of a picture: sides in pixels, JPEG quality where it must be encoded again."""
+    """What is stored of a picture: sides in pixels, JPEG quality where it must be encoded again, how it shrinks."""
 
     max_side: Annotated[int, Field(ge=16)] | None = 2048
+    short_side: Annotated[int, Field(ge=16)] | None = None
     min_side: Annotated[int, Field(ge=1)] = 1
-    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    max_pixels: Annotated[int, Field(ge=1)] = 64_000_000
     quality: Annotated[int, Field(ge=1, le=100)] = 95
+    decode: Literal["exact", "fast"] = "exact"
 
 
 class Scoring(Strict):

@@ -80,7 +80,7 @@ def probe(job: CurateJob, project: Project, rows: int, seed: int = 0) -> Probe:
                 for task, wanted in _drawn(job.from_, plan.shards, rows, random.Random(seed))
             ]
             everything = [each for _, some in drawn for each in some]
-            arrivals.fetch(FetchOptions(**catalog.fetch.model_dump()), everything, spool)
+            arrivals.fetch(FetchOptions(**catalog.fetch.options()), everything, spool)
             sizes: list[int] = []
             samples = [sample for task, some in drawn for sample in arrivals.lay_out(task, some, spool, _count(sizes))]
     causes = Counter(sample.error or "unknown" for sample in samples if sample.status != "ok")

@@ -30,7 +30,10 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class ShardReport:
-    """What became of one shard in one phase: its books when it is done, the reason when it failed."""
+    """What became of one shard in one phase: its books when it is done, the reason when it failed.
+
+    `alarm` says that what failed is outside, and that the other shards need not be tried.
+    """
 
     dataset: str
     shard: int
@@ -39,6 +42,7 @@ class ShardReport:
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    alarm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

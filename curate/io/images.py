@@ -4,24 +4,27 @@ import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from curate.errors import SampleError
-from curate.io import headers
+from curate.io import deep, headers, plan
+from curate.io.picture import MAX_PIXELS
+from curate.io.picture import Limits as Limits
+from curate.io.picture import Stored as Stored
+from curate.io.plan import JPEGS, ROOM, TILE
+from curate.io.shrink import RGBX, shrink
 from curate.kernels.phash import SIDE, phash
 from curate.sample import Pixels
 
 # Broken files are this platform's daily bread: what Pillow says of them is said by our error codes.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+Image.MAX_IMAGE_PIXELS = None  # our own cap stands before every decoding
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _KEPT = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
-_TILE = 1 << 20
-"""Pixels converted at once: wide types cost memory for a tile, not for the picture."""
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,78 +37,51 @@ _UPRIGHT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is accepted and how large it is stored: sides in pixels, JPEG quality where bytes are not kept.
-
-    `max_side` None keeps every size. Pillow itself refuses above 179 million pixels.
-    """
-
-    max_pixels: int = 100_000_000
-    max_side: int | None = 2048
-    min_side: int = 1
-    quality: int = 95
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A picture ready to be stored, upright.
-
-    `width` and `height` are of the stored upright pixels, `source_width` and `source_height` of the file's
-    header before `exif_orientation` (1 to 8) was applied. `phash` is 16 hex digits.
-    """
-
-    data: bytes
-    extension: str
-    format: str
-    width: int
-    height: int
-    source_width: int
-    source_height: int
-    exif_orientation: int
-    phash: str
-
-
-def decode(data: bytes, max_pixels: int = 100_000_000) -> Pixels:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Return the upright picture as RGB uint8 of shape (height, width, 3).
 
     Raises SampleError: `empty`, `not_image`, `too_many_pixels`, `truncated`, `corrupt`.
     """
     with _hostile(data):
-        picture, _ = _upright(_open(data, max_pixels))
-        return _pixels(_rgb(picture))
+        opened = _open(data, max_pixels)
+        with ROOM.take(plan.header(opened, data).cost(0)):
+            picture, _ = _upright(opened)
+            return _pixels(_rgb(picture))
 
 
 def store(data: bytes, limits: Limits) -> Stored:
     """Return what ingest writes: the bytes as they came where they will do, else an upright JPEG.
 
-    Kept unchanged: JPEG, PNG and WebP of 8 bits, grey or RGB, upright, still, not above `max_side`.
-    Raises SampleError as `decode` does, and `too_small`.
+    Kept unchanged: JPEG, PNG and WebP of 8 bits, grey or RGB, upright, still, of a size that is allowed. Of a kept
+    JPEG only the coarsest brightness is made, for which every byte is read. Raises SampleError as `decode` does,
+    and `too_small`.
     """
     with _hostile(data):
         opened = _open(data, limits.max_pixels)
         if min(opened.size) < limits.min_side:
             raise SampleError("too_small", f"{opened.width} x {opened.height} pixels")
-        form, source_wh = opened.format or "", _header_wh(opened)
-        fits = limits.max_side is None or max(opened.size) <= limits.max_side
-        keep = form in _KEPT and fits and _is_plain(opened, data)
-        picture, orientation = _upright(opened)
-        rgb = _rgb(picture)
-        if keep and orientation == 1:
-            kept, extension, name = data, _KEPT[form], "jpeg" if form == "MPO" else form.lower()
-        else:
-            rgb = _within(rgb, limits.max_side)
-            kept, extension, name = _jpeg(rgb, limits.quality), "jpg", "jpeg"
+        form, source_wh, size = opened.format or "", _header_wh(opened), limits.size(opened.size)
+        keep = form in _KEPT and size == opened.size and _is_plain(opened, data)
+        header = plan.header(opened, data, form in JPEGS and _orientation(opened) == 1)
+        untouched = keep and header.upright
+        by = plan.scale(opened.size, (2 * SIDE, 2 * SIDE)) if untouched else header.coarser(size, limits)
+        with ROOM.take(header.cost(by, size)):
+            if untouched:
+                grey, orientation = _brightness(opened, by), 1
+            else:
+                rgb, orientation = _averaged(opened, size, by) if by else _smoothed(opened, limits)
+                grey, size, keep = rgb.convert("L"), rgb.size, keep and orientation == 1
+            kept = data if keep else _jpeg(rgb, limits.quality)
         return Stored(
             data=kept,
-            extension=extension,
-            format=name,
-            width=rgb.width,
-            height=rgb.height,
+            extension=_KEPT[form] if keep else "jpg",
+            format=form.lower() if keep and form != "MPO" else "jpeg",
+            width=size[0],
+            height=size[1],
             source_width=source_wh[0],
             source_height=source_wh[1],
             exif_orientation=orientation,
-            phash=_fingerprint(rgb),
+            phash=_fingerprint(grey),
         )
 
 
@@ -135,16 +111,16 @@ def resize(pixels: Pixels, size_wh: tuple[int, int]) -> Pixels:
 
 def perceptual_hash(pixels: Pixels) -> str:
     """Return the perceptual hash of upright RGB pixels, 16 hex digits, as `store` computes it."""
-    return _fingerprint(Image.fromarray(pixels))
+    return _fingerprint(Image.fromarray(pixels).convert("L"))
 
 
 def thumbnail_jpeg(data: bytes, side: int, quality: int = 72) -> bytes:
     """Return an upright JPEG whose longer side is at most `side` pixels; SampleError as `decode` raises."""
     with _hostile(data):
-        opened = _open(data, Limits().max_pixels)
-        opened.draft("RGB", (2 * side, 2 * side))  # libjpeg decodes at 1/2, 1/4 or 1/8 for little work
-        picture, _ = _upright(opened)
-        return _jpeg(_within(_rgb(picture), side), quality)
+        opened = _open(data, MAX_PIXELS)
+        with ROOM.take(plan.header(opened, data).cost(plan.scale(opened.size, (2 * side, 2 * side)))):
+            opened.draft("RGB", (2 * side, 2 * side))  # libjpeg decodes at 1/2, 1/4 or 1/8 for little work
+            return _jpeg(_smoothed(opened, Limits(max_side=side))[0], quality)
 
 
 @contextmanager
@@ -154,8 +130,6 @@ def _hostile(data: bytes) -> Iterator[None]:
         yield
     except SampleError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SampleError("too_many_pixels", str(error)) from error
     except UnidentifiedImageError as error:
         known = data.startswith(headers.SIGNATURES)
         raise SampleError("corrupt" if known else "not_image", headers.beginning(data)) from error
@@ -175,6 +149,47 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if opened.width * opened.height > max_pixels:
         raise SampleError("too_many_pixels", f"{opened.width} x {opened.height} pixels")
     return opened
+
+
+def _smoothed(opened: Image.Image, limits: Limits) -> tuple[Image.Image, int]:
+    """Return the upright picture, shrunk by less than two, and the orientation that the file stated."""
+    picture, stated = _upright(opened)
+    rgb = _rgb(picture)
+    size_wh = limits.size(rgb.size)
+    return rgb if size_wh == rgb.size else rgb.resize(size_wh, Image.Resampling.HAMMING, reducing_gap=3.0), stated
+
+
+def _averaged(opened: Image.Image, size: tuple[int, int], by: int) -> tuple[Image.Image, int]:
+    """Return the upright picture, made small by averages of areas, and the orientation that the file stated."""
+    source_wh, turns = opened.size, opened.format != "TIFF"  # Pillow turns a TIFF by itself while it loads
+    stated = 1 if turns else _orientation(opened)
+    opened.draft(None, (opened.width // by, opened.height // by))
+    opened.load()
+    stated = _orientation(opened) if turns else stated
+    if by == 1 and opened.mode in ("RGB", "L") and "transparency" not in opened.info:
+        picture = opened.resize(size, Image.Resampling.BOX).convert("RGB")
+    else:
+        small = shrink(_bands(opened), source_wh, size, by)
+        picture = Image.frombuffer("RGBX", size, small, "raw", "RGBX", 0, 1).convert("RGB")
+    opened.close()
+    return (picture.transpose(_UPRIGHT[stated]) if turns and stated > 1 else picture), stated
+
+
+def _bands(picture: Image.Image) -> Callable[[int, int], RGBX]:
+    """Return what gives some rows of a picture, made plain."""
+    convert = _plainly(picture)
+
+    def band(top: int, end: int) -> RGBX:
+        return np.asarray(convert(picture.crop((0, top, picture.width, end))).convert("RGBX"))
+
+    return band
+
+
+def _brightness(opened: Image.Image, by: int) -> Image.Image:
+    """Return a JPEG in grey, decoded coarser; all of its bytes are read, so that damage shows."""
+    opened.draft("L", (opened.width // by, opened.height // by))
+    opened.load()
+    return opened.convert("L")
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -222,19 +237,23 @@ def _rgb(picture: Image.Image) -> Image.Image:
         return picture
     if picture.mode in ("1", "L", "P") and not clear:
         return picture.convert("RGB")
-    if picture.mode.startswith(("I", "F")):
-        convert = _scaled_down(picture)
-    else:
-        convert = _over_white if clear or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") else _plain_rgb
-    pixels = _pixels(picture, convert)
+    pixels = _pixels(picture, _plainly(picture))
     picture.close()
     return Image.fromarray(pixels)
 
 
+def _plainly(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """Return what makes a tile of this picture 8-bit RGB."""
+    if picture.mode.startswith(("I", "F")):
+        return _scaled_down(picture)
+    clear = "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "La", "RGBa")
+    return _over_white if clear else _plain_rgb
+
+
 def _tiles(picture: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
-    """Yield (left, top, tile) of at most _TILE pixels each."""
-    wide = min(picture.width, _TILE)
-    high = max(1, _TILE // wide)
+    """Yield (left, top, tile) of at most TILE pixels each."""
+    wide = min(picture.width, TILE)
+    high = max(1, TILE // wide)
     for top in range(0, picture.height, high):
         for left in range(0, picture.width, wide):
             right, bottom = min(left + wide, picture.width), min(top + high, picture.height)
@@ -242,7 +261,7 @@ def _tiles(picture: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
 
 
 def _plain_rgb(tile: Image.Image) -> Image.Image:
-    return tile.convert("RGB")
+    return tile if tile.mode == "RGB" else tile.convert("RGB")
 
 
 def _over_white(tile: Image.Image) -> Image.Image:
@@ -259,29 +278,8 @@ def _pixels(picture: Image.Image, convert: Callable[[Image.Image], Image.Image] 
 
 def _scaled_down(picture: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """Return what scales a tile of this picture to 8 bits."""
-    brightest = max(float(_finite(tile).max(initial=0.0)) for _, _, tile in _tiles(picture))
-    # I;16 says its range; a 32-bit file does not, so the smallest usual white that holds its values is taken.
-    usual = (65535.0,) if picture.mode.startswith("I;16") else (1.0, 255.0, 65535.0)
-    tops = usual if picture.mode != "I" else usual[1:]
-    white = next((top for top in tops if brightest <= top), brightest)
-
-    def scaled(tile: Image.Image) -> Image.Image:
-        grey = np.clip(np.round(_finite(tile) * (255.0 / white)), 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-
-    return scaled
-
-
-def _finite(tile: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return np.nan_to_num(np.asarray(tile).astype(np.float64))
-
-
-def _within(picture: Image.Image, side: int | None) -> Image.Image:
-    longest = max(picture.size)
-    if side is None or longest <= side:
-        return picture
-    width, height = (max(1, round(length * side / longest)) for length in picture.size)
-    return _scaled(picture, (width, height))
+    white = deep.white(picture.mode, (np.asarray(tile) for _, _, tile in _tiles(picture)))
+    return lambda tile: Image.fromarray(deep.grey(np.asarray(tile), white)).convert("RGB")
 
 
 def _scaled(picture: Image.Image, size_wh: tuple[int, int]) -> Image.Image:
@@ -292,13 +290,10 @@ def _jpeg(rgb: Image.Image, quality: int) -> bytes:
     if max(rgb.size) > _JPEG_SIDE:
         raise SampleError("too_many_pixels", f"a JPEG has no side above {_JPEG_SIDE} pixels")
     out = io.BytesIO()
-    # A fresh copy of the pixels carries no metadata that the encoder could pick up.
-    bare = Image.new("RGB", rgb.size)
-    bare.paste(rgb)
-    bare.save(out, "JPEG", quality=quality)
+    rgb.info = {}  # nothing that the encoder could pick up
+    rgb.save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
-def _fingerprint(rgb: Image.Image) -> str:
-    grey = _scaled(rgb, (SIDE, SIDE)).convert("L")
-    return phash(np.asarray(grey))
+def _fingerprint(grey: Image.Image) -> str:
+    return phash(np.asarray(_scaled(grey, (SIDE, SIDE))))

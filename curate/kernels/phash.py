@@ -1,5 +1,7 @@
 """Perceptual hash: 64 bits that stay nearly the same when a picture is resized or compressed again."""
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,6 +31,7 @@ def hamming(a: str, b: str) -> int:
     return (int(a, 16) ^ int(b, 16)).bit_count()
 
 
+@cache
 def _dct_basis() -> npt.NDArray[np.float64]:
     """Rows 0 to 7 of the DCT-II matrix of size 32, unscaled."""
     frequency, place = np.arange(8)[:, None], np.arange(SIDE)[None, :]

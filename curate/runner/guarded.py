@@ -2,7 +2,7 @@
 
 import traceback
 
-from curate.errors import CurateError
+from curate.errors import AlarmError, CurateError
 from curate.shards import ShardReport, ShardTask
 
 
@@ -14,4 +14,11 @@ def failure(task: ShardTask, error: Exception) -> ShardReport:
         frames = traceback.extract_tb(error.__traceback__)
         place = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
         said = f"{type(error).__name__}: {error}{place}"
-    return ShardReport(task.dataset, task.shard, False, task.rows or 0, error=" ".join(said.split())[:1000])
+    return ShardReport(
+        task.dataset,
+        task.shard,
+        False,
+        task.rows or 0,
+        error=" ".join(said.split())[:1000],
+        alarm=isinstance(error, AlarmError),
+    )

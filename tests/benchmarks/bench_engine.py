@@ -45,7 +45,7 @@ def phases(root: Path, project: Project) -> list[Phase]:
             catalog.source,
             project,
             Limits(max_side=1024, min_side=32),
-            FetchOptions(**catalog.fetch.model_dump()),
+            FetchOptions(**catalog.fetch.options()),
             0.5,
         )
         tasks = tuple(ShardTask(name, n, part.rows, part) for n, part in enumerate(plan.shards))

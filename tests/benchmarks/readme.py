@@ -11,16 +11,22 @@ BEGIN, END = "<!-- figures: make bench readme -->", "<!-- end of figures -->"
 
 def rows() -> list[str]:
     """Return the lines of the Markdown table, one per figure."""
-    lines = ["| bench | case | figure | ours | compared with | goal | met |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| bench | case | figure | ours | compared with | floor | goal | met |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for path in sorted(FOLDER.glob("*.json")):
         for row in json.loads(path.read_text()):
-            peer = "" if row["peer"] is None else f"{row['peer']:.3g}"
+            ours, peer, floor = ("" if row[key] is None else _figure(row[key]) for key in ("ours", "peer", "floor"))
             met = {True: "yes", False: "no", None: ""}[row["met"]]
             figure = f"{row['metric']}, {row['unit']}"
-            lines.append(
-                f"| {path.stem} | {row['case']} | {figure} | {row['ours']:.3g} | {peer} | {row['goal']} | {met} |"
-            )
+            goal = row["goal"]
+            lines.append(f"| {path.stem} | {row['case']} | {figure} | {ours} | {peer} | {floor} | {goal} | {met} |")
     return lines
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def main() -> None:
@@ -28,7 +34,8 @@ def main() -> None:
     text = README.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
-    body = "\n".join([BEGIN, f"Taken on: {machine()}.", "", *rows(), END])
+    commands = " ".join(f"bench-{path.stem}" for path in sorted(FOLDER.glob("*.json")))
+    body = "\n".join([BEGIN, f"Taken on: {machine()}, by `make {commands}`.", "", *rows(), END])
     README.write_text(head + body + tail, encoding="utf-8")
 
 

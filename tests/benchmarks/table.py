@@ -39,4 +39,8 @@ def publish(name: str, rows: list[Row]) -> None:
 
 def machine() -> str:
     """Return what the figures were taken on."""
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    facts = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next(
+        (line.partition(":")[2].strip() for line in facts if line.startswith("model name")), platform.machine()
+    )
+    return f"{os.cpu_count()} cores, {model}, {platform.machine()}, Python {platform.python_version()}"

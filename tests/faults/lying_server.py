@@ -144,6 +144,7 @@ class LyingServer:
     hits: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     heads: dict[str, str] = field(default_factory=dict)
+    robots: Lie = field(default_factory=lambda: fixed(answer("404 Not Found")))
     busy: int = 0
     busiest: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -189,7 +190,9 @@ class LyingServer:
             path = head.split(" ")[1]
             self.hits[path] += 1
             self.heads[path] = head
-            if path.startswith("/count/"):
+            if path == "/robots.txt":
+                await self.robots(self, writer, path)
+            elif path.startswith("/count/"):
                 await asyncio.sleep(0.02)
                 writer.write(answer("200 OK", body=PICTURE))
             elif path in ("/redirect-localhost", "/redirect-number"):

@@ -2,8 +2,6 @@
 
 import io
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +24,6 @@ from curate.io.images import (
 from curate.kernels.phash import hamming
 
 CODES = {"empty", "not_image", "too_many_pixels", "too_small", "truncated", "corrupt"}
-ROOT = Path(__file__).parents[2]
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 # Where the four corners of the upright picture (red, green, blue, white, clockwise from the upper left) stand
 # in the file, so that the orientation tag brings them back. Exif 2.32, section 4.6.5.
@@ -204,7 +201,7 @@ def test_limits_are_checked_on_the_header():
         good[29:33] = struct.pack(">I", zlib.crc32(bytes(good[12:29])))
         return bytes(good)
 
-    for wide, high in [(20_000, 20_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1), (10_001, 10_000)]:
+    for wide, high in [(20_000, 20_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1), (8_001, 8_000)]:
         for call in (decode, lambda data: store(data, Limits()), lambda data: thumbnail_jpeg(data, 64)):
             with pytest.raises(SampleError) as caught:
                 call(png_header(wide, high))
@@ -297,38 +294,13 @@ def test_collected_files_end_as_a_picture_or_a_named_error(folder):
     assert good > (0.3 if folder == "broken_images" else 0.6) * len(outcomes), outcomes
 
 
-BOMB = """
-import io, resource, sys
-import numpy as np
-from PIL import Image
-from curate.io import images
-made = io.BytesIO()
-picture = Image.new(sys.argv[1], (9900, 10000), 40_000 if sys.argv[1] == "I;16" else (200, 100, 50, 128))
-picture.save(made, "PNG")
-del picture
-# The peak so far is that of making the file: the kernel forgets it on request.
-open("/proc/self/clear_refs", "w").write("5")
-stored = images.store(made.getvalue(), images.Limits())
-assert stored.width == 2028 or stored.height == 2048, stored.width
-peak = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print(int(peak[0].split()[1]) >> 10)
-"""
-
-
-@pytest.mark.parametrize("mode", ["I;16", "RGBA"])
-def test_a_wide_type_costs_no_more_than_a_plain_picture(mode):
-    done = subprocess.run([sys.executable, "-c", BOMB, mode], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 850  # megabytes, of which about 80 are the interpreter's
-
-
 @pytest.mark.parametrize(
     "name", ["deep-grey.png", "float.tif", "alpha.png", "colour-key.png", "cmyk.jpg", "palette.png"]
 )
 @pytest.mark.parametrize("tile", [1, 50, 64, 1000])
 def test_tiles_leave_no_seams(name, tile, monkeypatch):
     whole = decode(odd_pictures()[name])
-    monkeypatch.setattr(images, "_TILE", tile)
+    monkeypatch.setattr(images, "TILE", tile)
     assert np.array_equal(decode(odd_pictures()[name]), whole)
 
 
