@@ -330,7 +330,8 @@ def test_boxes_of_captions_stay_on_what_they_named(done):
         original = _upright(planted.file, MAX_SIDE["real_grit"])
         scaled = original.size != planted.size_wh
         expected = _jpeg(original) if scaled else np.asarray(original)
-        assert np.abs(done.pixels(row) - expected).mean() < 0.5
+        # Scaled pictures are averages of areas, here cubic ones: a pixel beside its place would be far more off.
+        assert np.abs(done.pixels(row) - expected).mean() < (6 if scaled else 0.5)
     assert count > 300
 
 
