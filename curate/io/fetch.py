@@ -1,7 +1,6 @@
 """HTTP download of many URLs: one total deadline, a byte cap, public addresses only, polite to every host."""
 
 import asyncio
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,8 @@ from curate.io.visit import Body, Outcome, Visitor, ask_robots, taken
 _PASSING = frozenset({"dns", "connect", "deadline", "host_down", "truncated_body", "http_408", "http_425", "http_429"})
 _DNS_THREADS = 32
 _FIRST_WAIT_S = 0.5
+_HANDS = 2
+"""Threads that take bodies: shards run side by side, so that a machine of many cores needs no more in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,10 @@ def may_pass(code: str) -> bool:
 def fetch_all(urls: Sequence[str], options: FetchOptions, on_done: Callable[[int, Fetched], None]) -> None:
     """Fetch every URL and call `on_done(index, fetched)` once for each, in any order.
 
-    `on_done` may block: it runs in as many threads as there are cores, so it must be safe to call from
-    several at once. A body is dropped when its call returns; large ones wait for theirs on disk. What `on_done`
+    `on_done` may block: it runs in two threads, so it must be safe to call from both at once. A body is dropped when its call returns; large ones wait for theirs on disk. What `on_done`
     raises stops the rest and is raised here; no URL, however bad, raises. AlarmError: nearly all fail on the way.
     """
-    threads = ThreadPoolExecutor(os.cpu_count() or 1, "on-done")
+    threads = ThreadPoolExecutor(_HANDS, "on-done")
     lookups = ThreadPoolExecutor(min(options.concurrency, _DNS_THREADS), "dns")
     try:
         turns = Turns(urls, _host, options.per_host, options.per_host_rate, options.host_failures)
