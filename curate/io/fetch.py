@@ -74,8 +74,9 @@ def may_pass(code: str) -> bool:
 def fetch_all(urls: Sequence[str], options: FetchOptions, on_done: Callable[[int, Fetched], None]) -> None:
     """Fetch every URL and call `on_done(index, fetched)` once for each, in any order.
 
-    `on_done` may block: it runs in two threads, so it must be safe to call from both at once. A body is dropped when its call returns; large ones wait for theirs on disk. What `on_done`
-    raises stops the rest and is raised here; no URL, however bad, raises. AlarmError: nearly all fail on the way.
+    `on_done` may block: it runs in two threads, so it must be safe to call from both at once. A body is dropped
+    when its call returns; large ones wait for theirs on disk. What `on_done` raises stops the rest and is raised
+    here; no URL, however bad, raises. AlarmError: nearly all fail on the way.
     """
     threads = ThreadPoolExecutor(_HANDS, "on-done")
     lookups = ThreadPoolExecutor(min(options.concurrency, _DNS_THREADS), "dns")
