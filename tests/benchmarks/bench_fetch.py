@@ -28,7 +28,7 @@ SMALL, LARGE = 4000, 12_000
 CONCURRENCY = 64
 AT_ONCE = 4
 """Shards under way on two CPUs with Ray: ingest asks for half a CPU each."""
-LATE = 16
+LATE = 8
 """Requests under way in W2, of every tool: few enough for the network, not the CPU, to set the pace."""
 DIRTY_LIMIT_S = 300
 
