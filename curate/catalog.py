@@ -26,7 +26,7 @@ class Fetch(Strict):
     allow_hosts: Annotated[tuple[str, ...], Field(strict=False)] = ()
     per_host_rate: Annotated[float, Field(gt=0)] | None = None
     host_failures: Annotated[int, Field(ge=0)] = 8
-    user_agent: Annotated[str, Field(pattern=r"^[\w.-]+/\S+ .*(@|https?://)")] | None = None
+    user_agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+/[!-~]+ [ -~]*(@|https?://)[ -~]+$")] | None = None
     robots: Literal["respect", "ignore"] = "respect"
     robots_reason: str = ""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import aiohttp
+from yarl import URL
 
 from curate import __version__
 from curate.errors import SampleError
@@ -31,9 +32,10 @@ class FetchOptions:
     """How to fetch. `timeout_s` is the total for one URL: redirects, retries and waits included.
 
     `max_bytes` bounds one body. `allow_hosts` names what may be reached although it is not public, as
-    `host` or `host:port`. `per_host` and `concurrency` bound the requests under way, `per_host_rate` those begun
+    `host` or `host:port`. `per_host` and `concurrency` bound the URLs under way, `per_host_rate` those begun
     in a second at one host. A host is given up after `host_failures` URLs in a row that did not reach it; 0: never.
-    `robots` is `respect` or `ignore`.
+    `robots` is `respect` or `ignore`. `alarm` stops all when nearly all fail on the way: not for URLs that failed so
+    before.
     """
 
     timeout_s: float = 20.0
@@ -47,6 +49,7 @@ class FetchOptions:
     per_host_rate: float | None = None
     host_failures: int = 8
     robots: str = "respect"
+    alarm: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,13 @@ def fetch_all(urls: Sequence[str], options: FetchOptions, on_done: Callable[[int
 
     `on_done` may block: it runs in two threads, so it must be safe to call from both at once. A body is dropped
     when its call returns; large ones wait for theirs on disk. What `on_done` raises stops the rest and is raised
-    here; no URL, however bad, raises. AlarmError: nearly all fail on the way.
+    here; no URL, however bad, raises. AlarmError: nearly all fail on the way. OutsideError: the disk is full.
     """
     threads = ThreadPoolExecutor(_HANDS, "on-done")
     lookups = ThreadPoolExecutor(min(options.concurrency, _DNS_THREADS), "dns")
     try:
-        turns = Turns(urls, _host, options.per_host, options.per_host_rate, options.host_failures)
+        knock = options.robots == "respect"
+        turns = Turns(urls, _host, options.per_host, options.per_host_rate, options.host_failures, knock)
         asyncio.run(_fetch_all(turns, options, on_done, (threads, lookups)))
     finally:
         threads.shutdown(wait=True, cancel_futures=True)
@@ -90,9 +94,17 @@ def fetch_all(urls: Sequence[str], options: FetchOptions, on_done: Callable[[int
 
 def _host(text: str) -> str:
     try:
-        return (parse(text).host or "").lower()
+        return (_parsed(text).host or "").lower()
     except SampleError:
         return ""
+
+
+def _parsed(text: str) -> URL:
+    """Read a URL as `guard.parse` does; SampleError `bad_url` also for `http://[]@`, over which yarl stumbles."""
+    try:
+        return parse(text)
+    except IndexError as error:
+        raise SampleError("bad_url", f"{text[:200]!r}: no host between the brackets") from error
 
 
 async def _fetch_all(
@@ -122,10 +134,13 @@ async def _fetch_all(
     visitor = replace(clerk, max_bytes=options.max_bytes, cut=False, robots=robots)
 
     async def finish(turn: Turn) -> str | None:
-        fetched, body = (_given_up(), None) if turn.down else await _fetch(visitor, options, turn.url)
-        alarm.note(turn.host, fetched.error)
+        number, answered = alarm.begin(), partial(turns.answered, turn.host)
+        fetched, body = (_given_up(), None) if turn.down else await _fetch(visitor, options, turn.url, answered)
+        if options.alarm:
+            alarm.end(number, turn.host, fetched.error)
         await asyncio.get_running_loop().run_in_executor(threads, _hand_over, turn.index, fetched, body, on_done)
-        return fetched.error
+        # Where a status came the host is there: the one that it led to is not.
+        return fetched.error if fetched.status is None else None
 
     async def work() -> None:
         while turn := await turns.take():
@@ -148,16 +163,19 @@ def _hand_over(index: int, fetched: Fetched, body: Body | None, on_done: Callabl
     on_done(index, fetched if body is None else replace(fetched, body=taken(body)))
 
 
-async def _fetch(visitor: Visitor, options: FetchOptions, text: str) -> tuple[Fetched, Body | None]:
-    """Make attempts until one ends for good or the deadline comes."""
+async def _fetch(
+    visitor: Visitor, options: FetchOptions, text: str, answered: Callable[[], None]
+) -> tuple[Fetched, Body | None]:
+    """Make attempts until one ends for good or the deadline comes; call `answered` once robots.txt allows them."""
     now = asyncio.get_running_loop().time
     deadline = now() + options.timeout_s
     outcome, attempt = Outcome("deadline"), 0
     try:
-        url = parse(text)
+        url = _parsed(text)
         async with asyncio.timeout_at(deadline):
             if visitor.robots is not None:
                 await visitor.robots.check(url)
+                answered()
             while attempt < options.attempts:
                 attempt += 1
                 # A server that does not answer gets half of what is left, the last time all of it.
@@ -170,8 +188,10 @@ async def _fetch(visitor: Visitor, options: FetchOptions, text: str) -> tuple[Fe
                 if attempt < options.attempts:
                     await asyncio.sleep(wait)
     except TimeoutError:
-        before = f"; before that {outcome.code}" if attempt > 1 else "" if attempt else "; robots.txt is awaited"
-        outcome = Outcome("deadline", f"not complete after {options.timeout_s:g} s{before}")
+        what = "" if attempt else "robots.txt: "
+        before = f"; before that {outcome.code}" if attempt > 1 else ""
+        detail = f"{what}not complete after {options.timeout_s:g} s{before}"
+        outcome = Outcome("deadline", detail, status=outcome.status)
     except SampleError as error:
         outcome = Outcome(error.code, error.detail)
     return Fetched(None, outcome.code, outcome.detail, attempt, _now(), outcome.status), outcome.body

@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
 
-from curate.errors import SampleError
+from curate.errors import OutsideError, SampleError
 from curate.io.answers import forbids, retry_after_s, unpacked
 from curate.io.guard import Guard, join
 from curate.io.robots import MAX_BYTES as ROBOTS_BYTES
@@ -23,7 +25,7 @@ Body = tempfile.SpooledTemporaryFile[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one visit ended: with a body, or with a stable code and free text."""
+    """How one visit ended: with a body, or with a stable code and free text; `status` is the last that was heard."""
 
     code: str | None
     detail: str | None = None
@@ -36,7 +38,8 @@ class Outcome:
 class Visitor:
     """What every visit goes with; `robots` is asked about each hop but the first.
 
-    With `cut` a body beyond `max_bytes` is taken up to there, else it ends as `too_large`.
+    `cut` is for robots.txt: a body beyond `max_bytes` is taken up to there, else it ends as `too_large`, and
+    X-Robots-Tag, which speaks of what may be indexed, is no reason not to read the rules.
     """
 
     session: aiohttp.ClientSession
@@ -48,43 +51,48 @@ class Visitor:
     robots: Robots | None = None
 
     async def visit(self, url: URL, until: float) -> Outcome:
-        """Visit a URL; `until` is the loop time until which to wait for its answer. Nothing is raised."""
-        try:
-            return await self._follow(url, until)
-        except SampleError as error:
-            return Outcome(error.code, error.detail)
-        except Exception as error:  # a hostile answer must not end the shard, whatever it sets off
-            return Outcome(_code(error), f"{type(error).__name__}: {error}"[:300])
+        """Visit a URL and follow where it leads; `until` is the loop time until which to wait for each answer.
 
-    async def _follow(self, url: URL, until: float) -> Outcome:
+        Raises:
+            OutsideError: the disk takes no more. Of the web nothing raises.
+        """
         connect_s = 0.8 * (until - asyncio.get_running_loop().time())
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=max(connect_s, 0.01))
-        for hop in range(self.max_redirects + 1):
-            self.guard.check(url)
-            if hop and self.robots is not None:
-                await self.robots.check(url)
-            async with asyncio.timeout_at(until):
-                response = await self.session.get(url, allow_redirects=False, timeout=timeout)
-            async with response:
-                location = response.headers.get("Location")
-                if response.status not in _REDIRECTS or location is None:
-                    return await self._read(response)
-                url = join(url, location)
-        return Outcome("too_many_redirects", f"more than {self.max_redirects}")
+        status = None
+        try:
+            for hop in range(self.max_redirects + 1):
+                self.guard.check(url)
+                if hop and self.robots is not None:
+                    await self.robots.check(url)
+                async with asyncio.timeout_at(until):
+                    response = await self.session.get(url, allow_redirects=False, timeout=timeout)
+                async with response:
+                    location, status = response.headers.get("Location"), response.status
+                    if status not in _REDIRECTS or location is None:
+                        return await self._read(response)
+                    url = join(url, location)
+        except SampleError as error:
+            return Outcome(error.code, error.detail, status=status)
+        except OutsideError:
+            raise
+        except Exception as error:  # a hostile answer must not end the shard, whatever it sets off
+            return Outcome(_code(error), f"{type(error).__name__}: {error}"[:300], status=status)
+        return Outcome("too_many_redirects", f"more than {self.max_redirects}", status=status)
 
     async def _read(self, response: aiohttp.ClientResponse) -> Outcome:
         status, headers = response.status, response.headers
         if not 200 <= status < 300:
             wait = retry_after_s(headers.get("Retry-After", ""))
             return Outcome(f"http_{status}", response.reason, status=status, retry_after_s=wait)
-        if forbids(headers.getall("X-Robots-Tag", []), self.user_agent):
+        if not self.cut and forbids(headers.getall("X-Robots-Tag", []), self.user_agent):
             return Outcome("opt_out", headers.get("X-Robots-Tag"), status=status)
         if (response.content_length or 0) > self.max_bytes and not self.cut:
             return Outcome("too_large", f"announces {response.content_length} bytes", status=status)
         body = Body(IN_MEMORY_BYTES, prefix="curate-")
         try:
             async for chunk in response.content.iter_any():
-                body.write(chunk)
+                with _disk():
+                    body.write(chunk)
                 if body.tell() > self.max_bytes:
                     if self.cut:
                         break
@@ -114,15 +122,30 @@ async def ask_robots(visitor: Visitor, url: URL) -> tuple[str | None, str]:
 
 def taken(body: Body) -> bytes:
     """Return the bytes of a body, and let go of its file."""
-    with body:
+    with _disk(), body:
         body.seek(0)
         return body.read()
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Tell the own disk's errors from the web's.
+
+    Raises:
+        OutsideError: the disk refused; the row is not to blame.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutsideError(f"a picture on its way does not fit {tempfile.gettempdir()}: {error}") from error
 
 
 def _unpacked(body: Body, encoding: str, max_bytes: int) -> Body:
     # One at a time, since nothing here waits: that bounds the memory.
     plain = Body(IN_MEMORY_BYTES, prefix="curate-")
-    plain.write(unpacked(taken(body), encoding, max_bytes))
+    whole = unpacked(taken(body), encoding, max_bytes)
+    with _disk():
+        plain.write(whole)
     return plain
 
 

@@ -207,7 +207,7 @@ BAD_URLS = [
     "http://h:99999/", "http://h:x/", "http://127%2e0%2e0%2e1/", "http://\x00/", "http://.../", "gopher://h/",
     "http://\udcff/", "http://8.8.8.8\\@127.0.0.1/", "http://" + "a" * 300 + ".com/", "http://a..b/",
     "http://134744072/", "unix:///var/run/docker.sock", "http+unix://x/", "//example.com/x", "\ud800",
-    "http:example.com",
+    "http:example.com", "http://[]@", "http://][@/x.jpg",
 ]  # fmt: skip
 
 
@@ -384,6 +384,9 @@ def test_which_codes_may_pass():
     ("line", "no"),
     [
         ("noai", True), ("index, noimageai", True), ("none", True), ("all", False), ("", False),
+        ("noml", True), ("NoIndex", True), (" nofollow ,noindex", True), ("nofollow", False),
+        ("CURATE: NoImageAI", True), ("curate : noai", True), ("otherbot: noai, curate: all", False),
+        ("curate: all, otherbot: noindex", False), ("curated: noai", False),
         ("googlebot: noindex", False), ("googlebot: noindex, curate: noml", True), ("*: noai", True),
         ("max-image-preview: large, noindex", True), ("noaiart", False),
         ("unavailable_after: 25 Jun 2030 15:00:00 PST, noai", True),

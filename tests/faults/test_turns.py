@@ -6,7 +6,7 @@ import time
 
 import pytest
 from conftest import Quiet, Workshop
-from lying_server import LyingServer
+from lying_server import LIES, LyingServer, to
 
 from curate.driver import Where
 from curate.errors import AlarmError, OutsideError
@@ -90,6 +90,55 @@ def test_a_success_between_keeps_a_host(closed):
     assert not any(asyncio.run(codes()))
 
 
+def test_a_host_that_leads_to_one_that_is_down_is_there_itself(closed, monkeypatch):
+    with LyingServer() as server:
+        monkeypatch.setitem(LIES, "/gone", to(f"http://127.0.0.1:{closed}/x.jpg"))
+        found = get([server.url("/gone")] * 20 + [server.url("/ok.jpg")], per_host=1)
+        assert [each.error for each in found] == ["connect"] * 20 + [None]
+
+
+def test_a_silent_host_has_one_turn_until_it_answers():
+    async def taken():
+        turns = Turns([*(f"a{n}" for n in range(5)), "b0"], lambda url: url[0], 3, knock=True)
+        first, other = await turns.take(), await turns.take()
+        assert (first.host, other.host) == ("a", "b")
+        waiting = [asyncio.create_task(turns.take()) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in waiting)
+        turns.answered("a")
+        await asyncio.sleep(0.05)
+        done = [task.result() for task in waiting if task.done()]
+        assert [turn.host for turn in done if turn] == ["a", "a"]
+        for turn in (first, *filter(None, done)):
+            turns.give_back(turn, None)
+        rest = [await turns.take() for _ in range(3)]
+        return [turn.url for turn in rest if turn]
+
+    assert asyncio.run(taken()) == ["a3", "a4"]
+
+
+@pytest.mark.parametrize("code", ["connect", "http_404"])
+def test_workers_that_wait_for_a_silent_host_end_with_it(code):
+    async def worked():
+        turns = Turns([f"a{n}" for n in range(30)], lambda url: "a", 4, host_failures=8, knock=True)
+        held = most = 0
+
+        async def work():
+            nonlocal held, most
+            while turn := await turns.take():
+                held += 1
+                most = max(most, held)
+                await asyncio.sleep(0)
+                held -= 1
+                turns.give_back(turn, code)
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(work() for _ in range(6)))
+        return most
+
+    assert asyncio.run(worked()) == (1 if code == "connect" else 4)
+
+
 def test_none_is_given_up_where_that_is_asked(closed):
     urls = [f"http://127.0.0.1:{closed}/{number}.jpg" for number in range(20)]
     assert {each.error for each in get(urls, host_failures=0)} == {"connect"}
@@ -123,6 +172,40 @@ def test_the_alarm(ends, rings):
             assert "resolver" in str(error)
             break
     assert heard == rings
+
+
+def test_the_alarm_counts_what_was_begun_first():
+    alarm = Alarm(least=10, hosts=2)
+    slow = [alarm.begin() for _ in range(5)]
+    for n in range(40):
+        alarm.end(alarm.begin(), f"h{n % 3}", "dns")  # quick, and not yet counted
+    for number in slow[:4]:
+        alarm.end(number, "slow", None)
+    alarm.end(slow[4], "slow", None)  # 5 of 45 are there
+    deaf = Alarm(least=10, hosts=2)
+    first = deaf.begin()
+    for n in range(40):
+        deaf.end(deaf.begin(), f"h{n % 3}", "dns")
+    with pytest.raises(AlarmError, match="alarm: 10 of 10 URLs"):
+        deaf.end(first, "slow", "deadline")
+
+
+def test_quick_failures_beside_slow_pictures_are_no_dead_network(closed):
+    hosts = tuple(f"127.0.0.{n}" for n in range(1, 11))
+    with LyingServer() as server:
+        dead = [f"http://{hosts[n % 9 + 1]}:{closed}/{n}.jpg" for n in range(90)]
+        codes = [each.error for each in get([server.url(f"/count/{n}") for n in range(60)] + dead, allow_hosts=hosts)]
+    assert codes[:60] == [None] * 60
+    assert set(codes[60:]) <= {"connect", "host_down"}
+
+
+def test_a_dead_network_raises_and_dead_links_do_not(closed):
+    hosts = tuple(f"127.0.0.{n}" for n in range(1, 10))
+    urls = [f"http://{hosts[n % 9]}:{closed}/{n}.jpg" for n in range(300)]
+    with pytest.raises(AlarmError, match=r"alarm: \d+ of \d+ URLs on 9 hosts .*connect \d+.*run again"):
+        get(urls, allow_hosts=hosts)
+    found = get(urls, allow_hosts=hosts, alarm=False)
+    assert {each.error for each in found} == {"connect", "host_down"}
 
 
 def test_a_dead_network_stops_the_job_and_commits_nothing(workshop: Workshop, closed) -> None:
