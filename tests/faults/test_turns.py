@@ -45,7 +45,7 @@ def test_a_rate_is_kept_and_other_hosts_do_not_wait_for_it():
         options = FetchOptions(allow_hosts=("127.0.0.1",), per_host_rate=10, concurrency=4, robots="ignore")
         fetch_all(slow, options, done)
         assert ended[8] > 0.75  # the ninth begins 0.8 s after the first
-        assert min(ended.values()) < 0.6
+        assert min(ended.values()) < ended[8] - 0.4
 
 
 def test_a_rate_of_one_host_leaves_the_turns_to_others():
