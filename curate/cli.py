@@ -106,7 +106,7 @@ def _refuse(job: str, project: "Project", console: "Console") -> None:
 def check(
     job: Job,
     project: Folder = None,
-    probe: Annotated[int, typer.Option(min=0, help="Fetch so many random rows, and tell the expected yield.")] = 0,
+    probe: Annotated[int, typer.Option(min=0, max=100_000, help="Fetch so many random rows, tell the yield.")] = 0,
     json: Json = False,
 ) -> None:
     """Name every mistake in a job, in what it names and in the jobs it draws from; nothing is run.

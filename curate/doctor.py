@@ -4,6 +4,7 @@ What is damaged is set aside as NAME.damaged, or marked as such in its table, so
 sound pictures are never given up.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -100,7 +101,7 @@ class Doctor:
         except ConfigError as error:
             yield Finding(layout.plan, error.what, "put it back from a copy, or begin again under another root")
             return
-        names = storage.list_names(layout.samples(), ".parquet")
+        names = [name for name in storage.list_names(layout.samples(), ".parquet") if name[:-8].isdigit()]
         for name in names:
             yield from self._shard(layout, int(name.removesuffix(".parquet")))
         if storage.exists(layout.manifest):
@@ -111,7 +112,7 @@ class Doctor:
         """Examine the samples of a shard and the tar that they point into."""
         uri = layout.samples(shard)
         try:
-            samples = list(schema.from_table(self._read(uri)))
+            samples = _samples(self._read(uri))
         except ShardError as error:
             yield self._aside(uri, str(error))
             return
@@ -150,19 +151,19 @@ class Doctor:
     def _derived(self, uri: str) -> Iterator[Finding]:
         """Examine derived samples and their tar; they are made from others, so both are made again."""
         try:
-            table = self._read(uri)
+            children = _samples(self._read(uri))
         except ShardError as error:
             yield self._aside(uri, str(error))
             return
-        names = [name for name in table.column_names if name in schema.SAMPLES.names]
-        tar = examined(f"{uri.removesuffix('.parquet')}.tar", schema.from_table(table.select(names)))
+        tar = examined(f"{uri.removesuffix('.parquet')}.tar", children)
         self.pictures += tar.pictures
         if tar.damaged or tar.fault:
             yield self._aside(uri, f"{len(tar.damaged)} of {tar.pictures} derived pictures are damaged")
 
     def _packs(self, uri: str) -> Iterator[Finding]:
         manifest = f"{uri.rsplit('/', 1)[0]}/manifest.json"
-        stated = read_json(manifest)["shards"]["packs"] if storage.exists(manifest) else None
+        shards = read_json(manifest).get("shards") if storage.exists(manifest) else None
+        stated = shards.get("packs") if isinstance(shards, dict) else None
         self.tables += 1
         try:
             found = schema.content_digest(tables.read_table(uri))
@@ -191,4 +192,18 @@ class Doctor:
         return Finding(uri, what.removeprefix(f"{uri}: "), REMADE)
 
     def _keep(self, uri: str) -> None:
-        storage.write_bytes(f"{uri}.damaged", storage.read_bytes(uri))
+        names = (f"{uri}.damaged{f'-{number}' if number else ''}" for number in itertools.count())
+        storage.write_bytes(next(name for name in names if not storage.exists(name)), storage.read_bytes(uri))
+
+
+def _samples(table: pa.Table) -> list[Sample]:
+    """Return the samples of a table.
+
+    Raises:
+        ShardError: its columns are not those of samples.
+    """
+    names = [name for name in table.column_names if name in schema.SAMPLES.names]
+    try:
+        return list(schema.from_table(table.select(names)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ShardError(f"not a table of samples: {error!r}") from error

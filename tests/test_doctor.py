@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Quiet, Workshop
 
+from curate import schema
 from curate.doctor import Doctor, Examination
 from curate.driver import Where
 from curate.errors import ConfigError
@@ -161,3 +163,54 @@ def test_a_damaged_plan_is_named(shop: Workshop) -> None:
 def test_nothing_curated_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing curated"):
         Doctor(str(tmp_path), True, print).examine()
+
+
+def stray(shop: Workshop) -> None:
+    (shop.root / "tiny/samples/copy of 00000.parquet").write_bytes((shop.root / SAMPLES).read_bytes())
+
+
+def footer(shop: Workshop, key: bytes, value: bytes) -> None:
+    table = pq.read_table(shop.root / SAMPLES)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, key: value}), shop.root / SAMPLES)
+
+
+def places(shop: Workshop, **changed: Any) -> None:
+    """Let the first picture of a shard lie elsewhere, with the digest that fits."""
+    before = pq.read_table(shop.root / SAMPLES)
+    rows = before.to_pylist()
+    rows[0]["images"][0].update(changed)
+    table = pa.Table.from_pylist(rows, schema=before.schema)
+    words = {**before.schema.metadata, b"curate.content": schema.content_digest(table).encode()}
+    pq.write_table(table.replace_schema_metadata(words), shop.root / SAMPLES)
+
+
+HOSTILE: dict[str, Callable[[Workshop], Any]] = {
+    "counts are no JSON": lambda shop: footer(shop, b"curate.counts", b"{"),
+    "counts are a list": lambda shop: footer(shop, b"curate.counts", b"[]"),
+    "rows are no number": lambda shop: footer(shop, b"curate.rows", b"x"),
+    "offset negative": lambda shop: places(shop, offset=-5),
+    "offset huge": lambda shop: places(shop, offset=1 << 62),
+    "size huge": lambda shop: places(shop, size=1 << 50),
+    "member climbs": lambda shop: places(shop, member="../../x.jpg"),
+    "manifest is deep": lambda shop: (shop.root / "tiny/manifest.json").write_text("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("damage", HOSTILE)
+def test_hostile_damage_is_a_finding_and_no_crash(shop: Workshop, damage: str) -> None:
+    HOSTILE[damage](shop)
+    assert len(examine(shop, mend=False).findings) == 1
+    assert len(examine(shop).findings) == 1
+
+
+def test_a_stray_file_is_passed_over(shop: Workshop) -> None:
+    stray(shop)
+    assert examine(shop).findings == ()
+
+
+def test_what_was_kept_beside_is_not_written_over(shop: Workshop) -> None:
+    (shop.root / f"{SAMPLES}.damaged").write_text("an earlier one")
+    edit(shop.root / SAMPLES, cut)
+    examine(shop)
+    assert (shop.root / f"{SAMPLES}.damaged").read_text() == "an earlier one"
+    assert (shop.root / f"{SAMPLES}.damaged-1").exists()

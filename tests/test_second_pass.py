@@ -17,6 +17,7 @@ from conftest import Quiet, Workshop
 from curate.driver import Where
 from curate.pipeline import Run, rehearse, run
 from curate.results import RunResult
+from curate.stages import refetch
 
 JOB = "from: tiny\nscore: [box_stats]\nkeep: {unique_pictures: }\naugment: [[square_pad]]\n"
 
@@ -152,3 +153,36 @@ def test_killed_between_tar_and_table_the_old_table_holds(shop: Workshop) -> Non
     sound(shop)
     with tarfile.open(shop.root / "tiny/images/00000.tar") as tar:
         assert len([name for name in tar.getnames() if name.endswith(".jpg")]) == 3
+
+
+def test_a_shard_that_another_run_changed_is_not_written_over(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    again(shop, retry=False)
+    Moody.moods = {"/2.jpg": 404}
+    real = refetch.arrivals.fetch
+
+    def meanwhile(*told: Any) -> None:
+        monkeypatch.setattr(refetch.arrivals, "fetch", real)
+        again(shop)
+        real(*told)
+
+    monkeypatch.setattr(refetch.arrivals, "fetch", meanwhile)
+    result, _ = again(shop)
+    assert [report.error for report in result.failed] == [
+        "refetch: ShardError: another run changed this shard meanwhile; nothing was written, run again"
+    ]
+    sound(shop)
+    assert [row["status"] for row in rows(shop)] == ["ok", "ok", "failed", "ok", "ok"]
+
+
+def test_dead_links_that_stay_dead_ring_no_alarm(shop: Workshop) -> None:
+    lines = "".join(f"http://127.0.1.{n % 9 + 1}:9/{n}.jpg\ta dog\n" for n in range(80))
+    shop.write("tiny.tsv", (shop.folder / "tiny.tsv").read_text() + lines)
+    catalog = shop.folder / "catalogs/tiny.yaml"
+    hosts = ", ".join(f"127.0.1.{n + 1}" for n in range(9))
+    text = catalog.read_text().replace("shard_rows: 5", "shard_rows: 100")
+    catalog.write_text(text.replace("[127.0.0.1]", f"[127.0.0.1, {hosts}]"))
+    again(shop, retry=False)
+    Moody.moods = {}
+    result, _ = again(shop)
+    assert result.ok()
+    assert result.jobs[0].books[0].lost.get("http_503") is None

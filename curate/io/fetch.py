@@ -34,7 +34,7 @@ class FetchOptions:
     `max_bytes` bounds one body. `allow_hosts` names what may be reached although it is not public, as
     `host` or `host:port`. `per_host` and `concurrency` bound the URLs under way, `per_host_rate` those begun
     in a second at one host. A host is given up after `host_failures` URLs in a row that did not reach it; 0: never.
-    `robots` is `respect` or `ignore`. `alarm` stops all when nearly all fail on the way: not for URLs that failed so
+    `robots` is `respect` or `ignore`. `alarm` stops all when nothing at all is reached: not for URLs that failed so
     before.
     """
 
@@ -79,7 +79,7 @@ def fetch_all(urls: Sequence[str], options: FetchOptions, on_done: Callable[[int
 
     `on_done` may block: it runs in two threads, so it must be safe to call from both at once. A body is dropped
     when its call returns; large ones wait for theirs on disk. What `on_done` raises stops the rest and is raised
-    here; no URL, however bad, raises. AlarmError: nearly all fail on the way. OutsideError: the disk is full.
+    here; no URL, however bad, raises. AlarmError: nothing is reached. OutsideError: the disk is full.
     """
     threads = ThreadPoolExecutor(_HANDS, "on-done")
     lookups = ThreadPoolExecutor(min(options.concurrency, _DNS_THREADS), "dns")
@@ -114,7 +114,7 @@ async def _fetch_all(
     pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
 ) -> None:
     threads, lookups = pools
-    guard, alarm = Guard(options.allow_hosts, lookups), Alarm()
+    guard, alarm = Guard(options.allow_hosts, lookups), Alarm(options.concurrency)
     connector = aiohttp.TCPConnector(
         resolver=guard, limit=options.concurrency, limit_per_host=options.per_host, ttl_dns_cache=None
     )
@@ -136,11 +136,12 @@ async def _fetch_all(
     async def finish(turn: Turn) -> str | None:
         number, answered = alarm.begin(), partial(turns.answered, turn.host)
         fetched, body = (_given_up(), None) if turn.down else await _fetch(visitor, options, turn.url, answered)
-        if options.alarm:
-            alarm.end(number, turn.host, fetched.error)
-        await asyncio.get_running_loop().run_in_executor(threads, _hand_over, turn.index, fetched, body, on_done)
         # Where a status came the host is there: the one that it led to is not.
-        return fetched.error if fetched.status is None else None
+        code = fetched.error if fetched.status is None else None
+        if options.alarm:
+            alarm.end(number, turn.host, code)
+        await asyncio.get_running_loop().run_in_executor(threads, _hand_over, turn.index, fetched, body, on_done)
+        return code
 
     async def work() -> None:
         while turn := await turns.take():
@@ -151,6 +152,8 @@ async def _fetch_all(
             async with asyncio.TaskGroup() as group:
                 for _ in range(options.concurrency):
                     group.create_task(work())
+            if options.alarm:
+                alarm.finish()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:

@@ -38,7 +38,7 @@ _TRY_S = 300.0
 _CONNECT_S = 30.0
 _BUFFER_BYTES = 256 << 10
 _TRANSIENT = frozenset({408, 425, 429})
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18})")
 _HOPELESS = (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError)
 
 

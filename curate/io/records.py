@@ -17,7 +17,7 @@ def read_json(uri: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(storage.read_bytes(uri))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OutsideError(f"{uri} is damaged ({error}): curate doctor sets it aside, then run again") from error
     if not isinstance(found, dict):
         raise OutsideError(f"{uri} is damaged (not an object): curate doctor sets it aside, then run again")

@@ -81,7 +81,7 @@ class Robots:
             SampleError: `robots`, the origin's robots.txt forbids it; or why it could not be read: such a row may
                 pass later (RFC 9309, 2.3.1.4: an unreachable robots.txt forbids everything for the time being).
         """
-        origin = str(url.origin())
+        origin = str(url.origin()).lower()
         rules = KEPT.get((origin, self._token))
         if rules is None:
             # Not cancelled with the URL that happened to come first: others wait for it, too.
@@ -90,7 +90,9 @@ class Robots:
             rules = await asyncio.shield(self._asking[origin])
         if rules.failure is not None:
             raise SampleError(rules.failure[0], f"robots.txt: {rules.failure[1]}")
-        if rules.parsed is not None and not rules.parsed.can_fetch(str(url), self._token):
+        # A server may take `/a/../b` for `/b`: neither spelling may be forbidden.
+        spelled = {str(url), str(URL(str(url)))}
+        if rules.parsed is not None and not all(rules.parsed.can_fetch(each, self._token) for each in spelled):
             raise SampleError("robots", f"{origin}/robots.txt does not allow {self._token} here")
 
     def close(self) -> None:

@@ -9,8 +9,11 @@ from typing import BinaryIO
 
 from curate.io import storage
 from curate.io.tar_growth import Place, extend_tar, member_start
-from curate.io.tars import BLOCK, END, header
+from curate.io.tars import BLOCK, END, header, safe_name
 from curate.sample import ImageRef, Sample
+
+_FAR = 1 << 44
+"""No tar of ours has so many bytes: an offset or a size beyond is damage of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,17 @@ class Tar:
 def examined(uri: str, samples: Iterable[Sample]) -> Tar:
     """Hold a tar to the digests of its table; raises OutsideError where the store cannot be read."""
     owners: dict[Place, tuple[ImageRef, set[int]]] = {}
+    impossible: set[int] = set()
     for sample in samples:
         for image in sample.images:
+            if not (0 < image.offset < _FAR and 0 <= image.size < _FAR) or safe_name(image.member) != image.member:
+                impossible.add(sample.row)
+                continue
             owners.setdefault((image.member, image.offset, image.size), (image, set()))[1].add(sample.row)
+    pictures = len(owners) + len(impossible)
     if not owners:
-        return Tar(0, frozenset(), None)
-    damaged: set[int] = set()
+        return Tar(pictures, frozenset(impossible), None)
+    damaged = impossible
     fault: str | None = None
     try:
         with storage.open_read(uri) as tar:
@@ -42,9 +50,10 @@ def examined(uri: str, samples: Iterable[Sample]) -> Tar:
                     damaged |= rows
             end = tar.read(len(END) + 1)
             fault = fault or (None if end == END else "it does not end with the mark of a tar")
-    except FileNotFoundError:
-        return Tar(len(owners), frozenset().union(*(rows for _, rows in owners.values())), "the tar is missing")
-    return Tar(len(owners), frozenset(damaged), fault)
+    except (FileNotFoundError, IsADirectoryError):
+        every = impossible.union(*(rows for _, rows in owners.values()))
+        return Tar(pictures, frozenset(every), "the tar is missing")
+    return Tar(pictures, frozenset(damaged), fault)
 
 
 def reframed(uri: str, samples: Iterable[Sample]) -> None:

@@ -64,10 +64,10 @@ def committed(uri: str) -> Committed:
     except ShardError as error:
         raise ShardError(f"{error}; curate doctor sets it aside, then run again") from error
     try:
-        counts: dict[str, int] = json.loads(found["curate.counts"])
+        counts = {str(key): int(count) for key, count in json.loads(found["curate.counts"]).items()}
         return Committed(int(found["curate.rows"]), counts, found["curate.content"], found["curate.of"])
-    except KeyError as error:
-        raise ShardError(f"{uri} was not written by curate: it has no {error}") from error
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ShardError(f"{uri} was not written by curate, or is damaged: {error!r} in its footer") from error
 
 
 def tally(first: str, size: int, kind: str, causes: Counter[str]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from curate.io.tar_growth import Place, extend_tar
 from curate.sample import Sample
 from curate.shards import ShardReport, ShardTask
 from curate.stages import arrivals
-from curate.stages.commit import Committed, begin, tally
+from curate.stages.commit import Committed, begin, committed, tally
 from curate.stages.ingest import Ingest
 from curate.stages.spool import Spool
 
@@ -54,15 +54,19 @@ def build(config: Refetch) -> Callable[[ShardTask, Any], ShardReport]:
 def _refetch(config: Refetch, task: ShardTask, payload: Any) -> ShardReport:
     layout, ingest = config.ingest.layout, config.ingest
     commit = begin(task, layout.samples(task.shard))
+    content = committed(layout.samples(task.shard)).content
     before = list(schema.from_table(tables.read_table(layout.samples(task.shard))))
     wanted = {sample.row: sample for sample in before if sample.error in config.causes}
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
         tar = Path(folder) / "images.tar"
         with Spool(Path(folder) / "spool", ingest.pictures) as spool:
             rows = arrivals.read((ingest.source, ingest.project), task, spool, wanted)
-            arrivals.fetch(ingest.fetch, rows, spool)
+            # No alarm: rows that failed on the way before may all do so again.
+            arrivals.fetch(replace(ingest.fetch, alarm=False), rows, spool)
             fresh = arrivals.lay_out(task, rows, spool, partial(_grow, tar, layout.images(task.shard), before))
         _same_rows(wanted, fresh, task)
+        if committed(layout.samples(task.shard)).content != content:
+            raise ShardError("another run changed this shard meanwhile; nothing was written, run again")
         # What was kept lies where it lay: until the table is there, too, the old one holds against the new tar.
         storage.put_file(tar, layout.images(task.shard))
     again = {sample.row: replace(sample, attempts=_attempts(sample, wanted[sample.row])) for sample in fresh}
@@ -76,8 +80,11 @@ def _grow(tar: Path, uri: str, before: Iterable[Sample], members: Iterator[tuple
     places = [kept[offset] for offset in sorted(kept)]
     if not places:
         return extend_tar(tar, None, (), members)
-    with storage.open_read(uri) as old:
-        return extend_tar(tar, old, places, members)
+    try:
+        with storage.open_read(uri) as old:
+            return extend_tar(tar, old, places, members)
+    except FileNotFoundError as error:
+        raise ShardError(f"{uri} is missing: curate doctor marks its rows, then run again") from error
 
 
 def _attempts(now: Sample, before: Sample) -> int | None:

@@ -156,38 +156,36 @@ def test_a_404_says_nothing_against_its_host():
         ([(f"h{n % 9}", "dns") for n in range(60)], True),
         ([(f"h{n % 9}", "dns") for n in range(59)], False),
         ([(f"h{n % 7}", "dns") for n in range(500)], False),  # seven dead hosts are no dead network
-        ([(f"h{n % 9}", "connect" if n % 20 else None) for n in range(500)], False),  # one in twenty is there
+        ([(f"h{n % 9}", "connect" if n else None) for n in range(500)], False),  # one is there
+        ([(f"h{n % 9}", "connect" if n < 60 else "http_404") for n in range(61)], False),  # though late
         ([(f"h{n % 9}", "http_404") for n in range(500)], False),
-        ([(f"h{n}", None) for n in range(40)] + [(f"h{n}", "dns") for n in range(2000)], True),  # later, too
     ],
 )
 def test_the_alarm(ends, rings):
-    alarm = Alarm()
+    alarm = Alarm(concurrency=4)
     heard = False
-    for host, code in ends:
-        try:
-            alarm.note(host, code)
-        except AlarmError as error:
-            heard = True
-            assert "resolver" in str(error)
-            break
+    try:
+        for host, code in ends:
+            alarm.end(alarm.begin(), host, code)
+        alarm.finish()
+    except AlarmError as error:
+        heard = True
+        assert "resolver" in str(error)
     assert heard == rings
 
 
-def test_the_alarm_counts_what_was_begun_first():
-    alarm = Alarm(least=10, hosts=2)
-    slow = [alarm.begin() for _ in range(5)]
-    for n in range(40):
-        alarm.end(alarm.begin(), f"h{n % 3}", "dns")  # quick, and not yet counted
-    for number in slow[:4]:
-        alarm.end(number, "slow", None)
-    alarm.end(slow[4], "slow", None)  # 5 of 45 are there
-    deaf = Alarm(least=10, hosts=2)
-    first = deaf.begin()
-    for n in range(40):
-        deaf.end(deaf.begin(), f"h{n % 3}", "dns")
-    with pytest.raises(AlarmError, match="alarm: 10 of 10 URLs"):
-        deaf.end(first, "slow", "deadline")
+def test_the_alarm_rings_before_all_is_tried():
+    alarm = Alarm(concurrency=4)
+    with pytest.raises(AlarmError, match="all of 64 URLs"):
+        for n in range(1000):
+            alarm.end(alarm.begin(), f"h{n % 9}", "dns")
+
+
+def test_dead_links_beside_one_server_that_answers_ring_no_alarm(closed):
+    hosts = tuple(f"127.0.0.{n}" for n in range(1, 11))
+    with LyingServer() as server:
+        dead = [f"http://{hosts[n % 9 + 1]}:{closed}/{n}.jpg" for n in range(400)]
+        assert get([*dead, server.url("/404")], allow_hosts=hosts)[-1].error == "http_404"
 
 
 def test_quick_failures_beside_slow_pictures_are_no_dead_network(closed):
@@ -202,7 +200,7 @@ def test_quick_failures_beside_slow_pictures_are_no_dead_network(closed):
 def test_a_dead_network_raises_and_dead_links_do_not(closed):
     hosts = tuple(f"127.0.0.{n}" for n in range(1, 10))
     urls = [f"http://{hosts[n % 9]}:{closed}/{n}.jpg" for n in range(300)]
-    with pytest.raises(AlarmError, match=r"alarm: \d+ of \d+ URLs on 9 hosts .*connect \d+.*run again"):
+    with pytest.raises(AlarmError, match=r"alarm: all of \d+ URLs on 9 hosts .*connect \d+.*run again"):
         get(urls, allow_hosts=hosts)
     found = get(urls, allow_hosts=hosts, alarm=False)
     assert {each.error for each in found} == {"connect", "host_down"}
@@ -219,7 +217,7 @@ def test_a_dead_network_stops_the_job_and_commits_nothing(workshop: Workshop, cl
     )
     workshop.write("jobs/j.yaml", "from: dead\n")
     quiet = Quiet()
-    with pytest.raises(OutsideError, match=r"dead-00000 ingest: .*alarm: \d+ of \d+ URLs on 9 hosts"):
+    with pytest.raises(OutsideError, match=r"dead-00000 ingest: .*alarm: all of \d+ URLs on 9 hosts"):
         run("j", Run(str(workshop.root), workshop.project, Where("inline")), quiet)
     assert len(quiet.reports) == 1
     assert not list(workshop.root.glob("dead/samples/*"))
