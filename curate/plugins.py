@@ -25,7 +25,7 @@ MUST_HAVE = {
     "sources": ("plan", "rows"),
     "scorers": ("VERSION", "COLUMNS", "NEEDS", "Options", "prepare", "Scorer"),
     "augmenters": ("VERSION", "augment"),
-    "codecs": ("TOLERANCE", "encode", "decode"),
+    "codecs": ("FRAME", "HOLDS", "TOLERANCE", "encode", "uncoded", "decode"),
     "exporters": ("SUFFIX", "Exporter"),
 }
 """Kind → what a plug-in of it must define."""

@@ -9,7 +9,10 @@ from curate import plugins
 from curate.errors import ConfigError
 from curate.plugins import FILES, KINDS, Project
 
-CODEC = '"""Own."""\nTOLERANCE = {}\n\ndef encode(*a): ...\n\ndef decode(*a): ...\n'
+CODEC = (
+    '"""Own."""\nFRAME, HOLDS, TOLERANCE = "original", frozenset(), {}\n\ndef encode(*a): ...\n\n'
+    "def uncoded(*a): ...\n\ndef decode(*a): ...\n"
+)
 
 
 @pytest.fixture

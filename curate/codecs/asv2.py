@@ -13,15 +13,18 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
 from curate.errors import SampleError
+from curate.grounding.spans import Span, apart, box_places, by_span, weave
 from curate.sample import Box, Grounded, Region, Relation
 
 FRAME = "square_pad"
 """Coordinates are shares of the picture's centred square pad."""
+
+HOLDS = frozenset({"text", "spans", "relations"})
+"""What comes back besides the boxes."""
 
 TOLERANCE = 1.0 / 999 + 1e-6
 """Largest error of a coordinate of a box inside the picture after encode and decode, as a share of the pad's
@@ -31,7 +34,6 @@ _SCALE = 999  # BOX_SCALE in scripts_asmv2 and llava/eval; the README's "[0, 100
 _WHOLE_PX = 1e-6  # a coordinate this near to a whole pixel was one before it was normalised
 
 _Ints = tuple[int, ...]
-_Span = tuple[int, int]
 
 # A tag, or what looks like one that was cut off: no ">" after its name, or the text ends inside the name.
 _TAG = re.compile(r"<(/?)(ref|box|pred)(?![0-9A-Za-z_])(>?)|<(?:/|/?(?:r|re|b|bo|p|pr|pre))\Z")
@@ -56,8 +58,8 @@ class _Mention:
 class _Plan:
     """Which spans are written: span -> regions named there, span -> relations told there."""
 
-    refs: dict[_Span, list[int]]
-    preds: dict[_Span, list[int]]
+    refs: dict[Span, list[int]]
+    preds: dict[Span, list[int]]
     regions: frozenset[int]
 
 
@@ -91,8 +93,8 @@ def encode(grounded: Grounded, width: int, height: int) -> str:
     if tag:
         raise SampleError("reserved_tag", f"the text holds {tag[0]!r} at character {tag.start()}")
     written = [_written(box, (x_axis, y_axis), (width, height)) for r in grounded.regions for box in r.boxes]
-    flat, plan = _flat(grounded), _plan(grounded)
-    parts: dict[_Span, str] = {}
+    flat, plan = box_places(grounded.regions), _plan(grounded)
+    parts: dict[Span, str] = {}
     for (start, end), regions in plan.refs.items():
         boxes = [written[i] for region in regions for i in flat[region]]
         parts[start, end] = f"<ref>{grounded.text[start:end]}</ref><box>{json.dumps(boxes)}</box>"
@@ -102,11 +104,7 @@ def encode(grounded: Grounded, width: int, height: int) -> str:
             for relation in relations
             for side in (grounded.relations[relation].subjects, grounded.relations[relation].objects)
         )
-    pieces, cursor = [], 0
-    for start, end in sorted(parts):
-        pieces += [grounded.text[cursor:start], parts[start, end]]
-        cursor = end
-    return "".join(pieces) + grounded.text[cursor:]
+    return weave(grounded.text, parts)
 
 
 def uncoded(grounded: Grounded) -> tuple[int, ...]:
@@ -255,45 +253,20 @@ def _written(box: Box, axes: tuple[tuple[int, ...], tuple[int, ...]], size_wh: t
     return result
 
 
-def _flat(grounded: Grounded) -> list[range]:
-    """Return for each region the places of its boxes among the boxes of all regions."""
-    ends = np.cumsum([0, *(len(region.boxes) for region in grounded.regions)]).tolist()
-    return [range(start, end) for start, end in pairwise(ends)]
-
-
 def _plan(grounded: Grounded) -> _Plan:
     taken = bytearray(len(grounded.text))
-    flat = _flat(grounded)
-    spans: dict[_Span, list[int]] = {}
-    for i, region in enumerate(grounded.regions):
-        if region.boxes:
-            _add_span(spans, region.start, region.end, i)
-    refs = _apart(spans, taken)
+    places = box_places(grounded.regions)
+    spans = by_span(grounded.regions, (i for i, region in enumerate(grounded.regions) if region.boxes))
+    refs = {span: spans[span] for span in apart(spans, taken)}
     regions = {i for named in refs.values() for i in named}
     nameless = [i for i, r in enumerate(grounded.regions) if r.boxes and not r.phrase and r.start is None]
-    known = {place for i in (*regions, *nameless) for place in flat[i]}
-    spans = {}
-    for i, relation in enumerate(grounded.relations):
-        if known.issuperset(relation.subjects) and known.issuperset(relation.objects):
-            _add_span(spans, relation.start, relation.end, i)
-    preds = _apart(spans, taken)
+    known = {place for i in (*regions, *nameless) for place in places[i]}
+    telling = (
+        i for i, r in enumerate(grounded.relations) if known.issuperset(r.subjects) and known.issuperset(r.objects)
+    )
+    spans = by_span(grounded.relations, telling)
+    preds = {span: spans[span] for span in apart(spans, taken)}
     told = [grounded.relations[i] for relations in preds.values() for i in relations]
     repeated = {place for relation in told for place in (*relation.subjects, *relation.objects)}
-    regions.update(i for i in nameless if repeated.issuperset(flat[i]))
+    regions.update(i for i in nameless if repeated.issuperset(places[i]))
     return _Plan(refs, preds, frozenset(regions))
-
-
-def _add_span(spans: dict[_Span, list[int]], start: int | None, end: int | None, index: int) -> None:
-    if start is not None and end is not None and start < end:
-        spans.setdefault((start, end), []).append(index)
-
-
-def _apart(spans: dict[_Span, list[int]], taken: bytearray) -> dict[_Span, list[int]]:
-    """Return the spans, longest first, that overlap no earlier one; mark their characters in `taken`."""
-    chosen: dict[_Span, list[int]] = {}
-    for start, end in sorted(spans, key=lambda span: (span[0] - span[1], span[0])):
-        # The last character first: a nested span mostly shows there, and a scan of long spans stays rare.
-        if start >= 0 and end <= len(taken) and not taken[end - 1] and taken.find(1, start, end) < 0:
-            taken[start:end] = b"\x01" * (end - start)
-            chosen[start, end] = spans[start, end]
-    return chosen

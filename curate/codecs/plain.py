@@ -5,6 +5,9 @@ from curate.sample import Grounded
 FRAME = "none"
 """No coordinates are written."""
 
+HOLDS = frozenset({"text"})
+"""What comes back."""
+
 TOLERANCE = 0.0
 """No coordinate survives, so none has an error."""
 
