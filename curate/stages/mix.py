@@ -112,7 +112,8 @@ def packed(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.T
     """Put the draws into packs; return the rows of MIXED in order of pack and slot, and what packing achieved."""
     fits = pa.compute.is_null(draws["reason"]).to_numpy(zero_copy_only=False)
     tokens = draws["n_text_tok"].to_numpy().astype(np.int64) + draws["n_img_tok"].to_numpy()
-    pack, slot = packing.best_fit_decreasing(np.maximum(tokens[fits], 1), recipe.pack_tokens)
+    found = packing.pack(tokens[fits], packing.Limits(recipe.pack_tokens), seed=recipe.seed)
+    pack, slot = found.pack, found.slot
     full_pack, full_slot = np.full(draws.num_rows, -1, np.int64), np.full(draws.num_rows, -1, np.int64)
     full_pack[fits], full_slot[fits] = pack, slot
     columns = {
@@ -123,13 +124,12 @@ def packed(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.T
         "slot": pa.array(full_slot, pa.int32(), mask=~fits),
     }
     table = pa.table([columns[name] for name in schema.MIXED.names], schema=schema.MIXED)
-    packs = int(pack.max()) + 1 if pack.size else 0
     total = int(tokens[fits].sum())
     facts = {
         "samples": int(fits.sum()),
         "tokens": total,
-        "packs": packs,
-        "least_packs": packing.least_packs(tokens[fits], recipe.pack_tokens),
-        "fill": total / (packs * recipe.pack_tokens) if packs else 0.0,
+        "packs": found.packs,
+        "least_packs": found.bound,
+        "fill": total / (found.packs * recipe.pack_tokens) if found.packs else 0.0,
     }
     return table.sort_by([("pack", "ascending"), ("slot", "ascending")]), facts
