@@ -18,15 +18,15 @@ from curate.kernels.subset_sum import LOOK_AHEAD, subset_sum
 Ints = npt.NDArray[np.int64]
 
 PACKERS = ("best_fit_decreasing", "subset_sum", "column_generation")
-_STATES = 1 << 16
-"""States of a pack that a knapsack over classes looks at; beyond them tokens are counted in larger units."""
+_CLASSES = 400
+"""Classes of several resources that column generation looks at; beyond them tokens are counted in larger units."""
 _LINE = 1 << 10
-"""The same where tokens are all that is counted."""
+"""Lengths that it tells apart where tokens are all that is counted."""
 _FINE = 2048
 """A pack of so many tokens holds so few samples that every token is told apart."""
 _NEAR = 0.999
 _FEW = 4
-"""A pack of fewer samples leaves little to choose: a quarter of the look-ahead is enough."""
+"""A pack of fewer samples leaves little to choose: a quarter of the look-ahead is enough; as for several resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def programme_least(sizes: Ints, capacity: Ints) -> int:
 
     Where tokens are counted in larger units they are rounded down, so that the bound holds for the exact ones too.
     """
-    unit = _unit(capacity)
+    unit = _unit(sizes, capacity)
     classes, counts, _ = _classes(sizes // unit)
     some = classes[:, 0] > 0  # what is rounded down to nothing takes no room
     return _whole(column_generation.solve(classes[some], counts[some], capacity // unit).bound)
@@ -167,14 +167,14 @@ def advise(lengths: Ints, lengths_of_packs: Sequence[int]) -> list[Advice]:
     return out
 
 
-def _unit(capacity: Ints) -> Ints:
+def _unit(sizes: Ints, capacity: Ints) -> Ints:
+    """Return the units, (R,), that column generation counts in."""
     units = np.ones(len(capacity), np.int64)
-    others = int(np.prod(capacity[1:] + 1))
-    tokens = int(capacity[0])
-    if others > 1:
-        units[0] = max(1, -(-tokens * others // _STATES))
-    elif tokens > _FINE:
-        units[0] = -(-tokens // _LINE)
+    if len(capacity) == 1:
+        units[0] = -(-int(capacity[0]) // _LINE) if capacity[0] > _FINE else 1
+        return units
+    while units[0] * 8 <= capacity[0] and len(np.unique(sizes // units, axis=0)) > _CLASSES:
+        units[0] *= 2
     return units
 
 
@@ -200,12 +200,12 @@ def _best_fit(sizes: Ints, capacity: Ints, seed: int) -> tuple[tuple[Ints, Ints]
 
 
 def _subset_sum(sizes: Ints, capacity: Ints, seed: int) -> tuple[tuple[Ints, Ints], int]:
-    few = sizes[:, 0].mean() * _FEW > capacity[0]
+    few = sizes[:, 0].mean() * _FEW > capacity[0] or len(capacity) > 1
     return subset_sum(sizes, capacity, LOOK_AHEAD // 4 if few else LOOK_AHEAD), 0
 
 
 def _column_generation(sizes: Ints, capacity: Ints, seed: int) -> tuple[tuple[Ints, Ints], int]:
-    unit = _unit(capacity)
+    unit = _unit(sizes, capacity)
     fits = (-(-sizes // unit) <= capacity // unit).all(axis=1)
     if not fits.all():  # rounded up, a sample outgrows the pack: it is rounded no more
         unit = np.ones_like(unit)

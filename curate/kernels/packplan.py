@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
+_FACTORS = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -88,7 +90,8 @@ def plan_of(patterns: Sequence[Sequence[tuple[int, int]]], packs: Sequence[int],
 
 def ranks(klass: Ints, classes: int) -> Ints:
     """Return the rank of each sample within its class, (N,), in order of appearance."""
-    order = np.argsort(klass, kind="stable")
+    narrow = klass.astype(np.uint16) if classes <= 1 << 16 else klass  # sorted by counting, not by comparing
+    order = np.argsort(narrow, kind="stable")
     counts = np.bincount(klass, minlength=classes)
     first = np.cumsum(counts) - counts
     rank = np.empty(klass.size, np.int64)
@@ -99,24 +102,25 @@ def ranks(klass: Ints, classes: int) -> Ints:
 def scattered(rank: Ints, size: Ints, seed: int) -> Ints:
     """Return another rank for each, (N,): a seeded permutation of 0 .. size - 1, for each size its own.
 
-    Samples that follow each other are torn apart, or the patterns would sort them by where they come from. Four
-    rounds of a Feistel network over the next power of four, walked until inside (Black and Rogaway, "Ciphers
-    with arbitrary finite domains", 2002). Numbers alone decide: every worker gets the same.
+    Samples that follow each other are torn apart, or the patterns would sort them by where they come from. Odd
+    factors and shifts permute the numbers below the next power of two, walked until inside `size` (Black and
+    Rogaway, "Ciphers with arbitrary finite domains", 2002). Numbers alone decide: every worker gets the same.
     """
     out = rank.astype(np.uint64)
     limit = size.astype(np.uint64)
-    half = np.ceil(np.log2(np.maximum(size, 2)) / 2).astype(np.uint64)
-    low = (np.uint64(1) << half) - np.uint64(1)
+    bits = np.ceil(np.log2(np.maximum(size, 2))).astype(np.uint64)
+    mask = (np.uint64(1) << bits) - np.uint64(1)
+    half = (bits + np.uint64(1)) >> np.uint64(1)
+    offset = limit * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
+    offset ^= offset >> np.uint64(31)
     todo = np.arange(out.size)
+    value = out
     while todo.size:
-        value, bits, mask = out[todo], half[todo], low[todo]
-        left, right = value >> bits, value & mask
-        for turn in range(4):
-            mixed = (right + np.uint64((seed * 4 + turn) % 2**64)) * np.uint64(0x9E3779B97F4A7C15)
-            mixed ^= limit[todo] * np.uint64(0xC2B2AE3D27D4EB4F)
-            mixed ^= mixed >> np.uint64(29)
-            mixed *= np.uint64(0xBF58476D1CE4E5B9)
-            left, right = right, left ^ ((mixed >> np.uint64(32)) & mask)
-        out[todo] = (left << bits) | right
-        todo = todo[out[todo] >= limit[todo]]
+        for factor in _FACTORS:
+            value = (value * factor + offset) & mask
+            value ^= value >> half
+        out[todo] = value
+        outside = value >= limit
+        todo, value = todo[outside], value[outside]
+        limit, mask, half, offset = limit[outside], mask[outside], half[outside], offset[outside]
     return out.astype(np.int64)

@@ -28,7 +28,8 @@ def subset_sum(sizes: Ints, capacity: Ints, look_ahead: int = LOOK_AHEAD) -> tup
     if sizes.size and ((sizes < 0).any() or (sizes > capacity).any() or (sizes[:, 0] < 1).any()):
         raise ValueError("a sample does not fit an empty pack")
     pack, slot = np.empty(len(sizes), np.int64), np.empty(len(sizes), np.int64)
-    states = _States(capacity)
+    scarce = int(np.argmax(sizes.sum(axis=0) / np.maximum(capacity, 1))) if len(sizes) else 0
+    states = _States(capacity, scarce)
     keys = (sizes @ states.strides).tolist()
     first = 0
     for begin in range(0, len(keys), BLOCK):
@@ -44,7 +45,7 @@ class _States:
     cuts off and never into the next row.
     """
 
-    def __init__(self, capacity: Ints) -> None:
+    def __init__(self, capacity: Ints, scarce: int) -> None:
         limits = [int(limit) for limit in capacity]
         widths = [2 * limit + 1 for limit in limits]
         self.strides = np.cumprod([1, *widths[:-1]]).astype(np.int64)
@@ -56,16 +57,20 @@ class _States:
         self.valid, self.row, self.tokens = valid, widths[0], limits[0]
         self.full = (1 << (self.tokens + 1)) - 1
         self.rows = len(limits) > 1
+        self._counts = (1, 1) if scarce == 0 else (int(self.strides[scarce]), widths[scarce])
 
     def fullest(self, reached: int) -> int:
-        """Return the state with most tokens; of equal ones that with least of the other resources."""
+        """Return the state with most of the scarcest resource, of those the one with most tokens."""
         if not self.rows:
             return reached.bit_length() - 1
-        best, at, shift = -1, 0, 0
+        best, at, shift = (-1, -1), 0, 0
+        stride, width = self._counts
         while reached:
-            tokens = (reached & self.full).bit_length() - 1
-            if tokens > best:
-                best, at = tokens, shift + tokens
+            if row := reached & self.full:
+                tokens = row.bit_length() - 1
+                held = (shift // stride % width if width > 1 else 0, tokens)
+                if held > best:
+                    best, at = held, shift + tokens
             reached >>= self.row
             shift += self.row
         return at
