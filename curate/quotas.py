@@ -1,0 +1,155 @@
+"""Quotas: how many samples each component of a mix gives, exactly, from counts, epochs, weights and a budget."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+MAX_TIMES = 1000
+"""Draws of one sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a component has and wants: `size` samples of `tokens` in all; at most one of epochs, samples and weight.
+
+    Without any of them it gives all of itself once, or its share of a budget. `max_epochs` and `family` (a name that
+    components share) bound what a budget may take.
+    """
+
+    name: str
+    size: int
+    tokens: int
+    epochs: float | None = None
+    samples: int | None = None
+    weight: float | None = None
+    max_epochs: float | None = None
+    family: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The size of a whole mix, in samples or in tokens, and how it is shared.
+
+    Components with a weight share by it, those without by size ** `temperature`: 1 keeps their proportions, 0 makes
+    them equal, 0.5 is the square root. `families` bounds the share of the budget, 0 to 1, that each may take.
+    """
+
+    samples: int | None = None
+    tokens: int | None = None
+    temperature: float = 1.0
+    families: Mapping[str, float] | None = None
+
+
+def quotas(wishes: Sequence[Wish], budget: Budget | None = None) -> dict[str, int]:
+    """Return name to draws, in the order of `wishes`.
+
+    Counts and epochs are met first, to the sample; a budget's rest goes to the others in proportion, what a bound
+    keeps from one going to the rest. Fractions are rounded by largest remainders (Hamilton), so that the sum is
+    the budget's.
+
+    Raises:
+        ValueError: a component that is empty or too small for what it must give, weights that come to nothing, a
+            weight without a budget, or a budget that the bounds do not let be filled.
+    """
+    for wish in wishes:
+        _check(wish, budget)
+    fixed = {wish.name: _count(wish) for wish in wishes if budget is None or not _shares(wish)}
+    if budget is None:
+        return fixed
+    sharing = [wish for wish in wishes if _shares(wish)]
+    if not sharing:
+        raise ValueError("every component says how much it gives: leave the budget out, or a count")
+    by_tokens = budget.tokens is not None
+    total = float(budget.tokens if budget.tokens is not None else budget.samples or 0)
+    unit = {wish.name: wish.tokens / wish.size if by_tokens else 1.0 for wish in wishes}
+    left = total - sum(count * unit[name] for name, count in fixed.items())
+    if left <= 0:
+        raise ValueError(f"the counts alone fill the budget: {total - left:,.0f} of {total:,.0f}")
+    spent = {wish.family: 0.0 for wish in wishes}
+    for wish in wishes:
+        spent[wish.family] += fixed.get(wish.name, 0) * unit[wish.name]
+    families = {name: share * total - spent.get(name, 0.0) for name, share in (budget.families or {}).items()}
+    shares = _filled(sharing, left, unit, families, budget.temperature)
+    counts = _rounded([(wish.name, shares[wish.name] / unit[wish.name]) for wish in sharing])
+    return {wish.name: fixed[wish.name] if wish.name in fixed else counts[wish.name] for wish in wishes}
+
+
+def _shares(wish: Wish) -> bool:
+    return wish.epochs is None and wish.samples is None
+
+
+def _check(wish: Wish, budget: Budget | None) -> None:
+    said = [wish.epochs is not None, wish.samples is not None, wish.weight is not None]
+    if sum(said) > 1:
+        raise ValueError(f"{wish.name}: give one of epochs, samples and weight")
+    if wish.size == 0:
+        raise ValueError(f"{wish.name} has no samples")
+    if wish.weight is not None and budget is None:
+        raise ValueError(f"{wish.name}: a weight needs a budget to share")
+
+
+def _count(wish: Wish) -> int:
+    count = (
+        wish.samples if wish.samples is not None else round(wish.size * (1.0 if wish.epochs is None else wish.epochs))
+    )
+    most = MAX_TIMES if wish.max_epochs is None else wish.max_epochs
+    if count < 1:
+        raise ValueError(f"{wish.name}: {count} draws from {wish.size} samples")
+    if count > math.ceil(most * wish.size):
+        raise ValueError(f"{wish.name}: {count} draws from {wish.size} samples, more than {most:g} of each")
+    return count
+
+
+def _filled(
+    sharing: Sequence[Wish],
+    left: float,
+    unit: Mapping[str, float],
+    families: Mapping[str, float],
+    temperature: float,
+) -> dict[str, float]:
+    """Share `left` by weight under the bounds: who meets a bound is held there, and the others share the rest."""
+    weight = {wish.name: wish.weight if wish.weight is not None else wish.size**temperature for wish in sharing}
+    most = {wish.name: (wish.max_epochs or MAX_TIMES) * wish.size * unit[wish.name] for wish in sharing}
+    if not sum(weight.values()) > 0:
+        raise ValueError("the weights come to nothing")
+    held: dict[str, float] = {}
+    room = dict(families)
+    free = list(sharing)
+    while free:
+        rest = left - sum(held.values())
+        scale = rest / sum(weight[wish.name] for wish in free) if any(weight[w.name] for w in free) else 0.0
+        want = {wish.name: scale * weight[wish.name] for wish in free}
+        tight: list[tuple[float, list[tuple[str, float]]]] = [
+            (want[wish.name] / most[wish.name], [(wish.name, most[wish.name])])
+            for wish in free
+            if want[wish.name] > most[wish.name] * (1 + 1e-12)
+        ]
+        for family, bound in room.items():
+            members = [wish.name for wish in free if wish.family == family]
+            wanted = sum(want[name] for name in members)
+            if members and wanted > max(bound, 0.0) * (1 + 1e-12):
+                limit = max(bound, 0.0)
+                tight.append((wanted / limit if limit else math.inf, [(n, limit * want[n] / wanted) for n in members]))
+        if not tight:
+            return held | want
+        for name, amount in max(tight, key=lambda each: each[0])[1]:
+            amount = min(amount, most[name])
+            held[name] = amount
+            kin = next(wish.family for wish in free if wish.name == name)
+            if kin is not None and kin in room:
+                room[kin] -= amount
+        free = [wish for wish in free if wish.name not in held]
+    short = left - sum(held.values())
+    if short > 1e-6 * left:
+        raise ValueError(f"the bounds leave {short:,.0f} of the budget unfilled: raise max_epochs or a family's share")
+    return held
+
+
+def _rounded(shares: Sequence[tuple[str, float]]) -> dict[str, int]:
+    """Round by largest remainders; ties go to who comes first."""
+    counts = {name: math.floor(share + 1e-9) for name, share in shares}
+    missing = round(sum(share for _, share in shares)) - sum(counts.values())
+    by_remainder = sorted(shares, key=lambda each: -(each[1] - counts[each[0]]))
+    for name, _ in by_remainder[: max(missing, 0)]:
+        counts[name] += 1
+    return counts
