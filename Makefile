@@ -21,7 +21,9 @@ fmt: $(READY)                   ## put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-engine bench-plan bench-decode bench-fetch ## every benchmark; each prints a table and writes build/bench/NAME.json
+bench: bench-engine bench-plan bench-decode bench-flip bench-boxes bench-fetch ## every benchmark; each prints a table and writes build/bench/NAME.json
+
+bench-grounding: bench-boxes bench-flip bench-words
 
 bench-%: $(READY)
 	$(BIN)/python tests/benchmarks/bench_$*.py $(ARGS)

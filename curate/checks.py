@@ -82,9 +82,21 @@ def _check_curation(path: Path, job: CurateJob, project: Project) -> Iterator[Co
     for place, chain in enumerate(job.augment):
         for name in chain:
             yield from _caught(path, ("augment", place), lambda name=name: plugins.load("augmenters", name, project))
+    if job.children.pixels == "virtual":
+        yield from _check_virtual(path, job, project)
     if len(set(job.augment)) < len(job.augment):
         yield mistake(path, ("augment",), "the same augmentation is given twice")
     yield from _check_export(path, job.export, project)
+
+
+def _check_virtual(path: Path, job: CurateJob, project: Project) -> Iterator[ConfigError]:
+    known = set(plugins.names("augmenters", project))
+    for place, chain in enumerate(job.augment):
+        for name in known.intersection(chain):
+            module = plugins.load("augmenters", name, project)
+            if not (hasattr(module, "redraw") and hasattr(module, "relabel")):
+                what = f'augmenter "{name}" makes pixels that no affine describes: it has no redraw and relabel'
+                yield mistake(path, ("augment", place), what, "children: {pixels: write}")
 
 
 def _check_catalog(job: CurateJob, project: Project) -> None:

@@ -154,9 +154,18 @@ class Curation:
             return "", {}
         modules = {name: plugins.load("augmenters", name, self.project) for chain in recipes for name in chain}
         versions = {name: module.VERSION for name, module in sorted(modules.items())}
-        digest = digest_of([decisions, recipes, versions, self.job.ingest.quality, self.job.seed])[:16]
+        children, quality = self.job.children, self.job.ingest.quality
+        digest = digest_of([decisions, recipes, versions, quality, self.job.seed, children.model_dump()])[:16]
         config = augment.Augment(
-            self.layout, self.project, decisions, digest, recipes, self.job.ingest.quality, self.job.seed
+            layout=self.layout,
+            project=self.project,
+            decisions=decisions,
+            digest=digest,
+            recipes=recipes,
+            quality=quality,
+            seed=self.job.seed,
+            pixels=children.pixels,
+            flip=children.flip,
         )
         place = partial(self.layout.augmented, digest)
         return digest, self._phase("augment", tasks, place, partial(augment.build, config))

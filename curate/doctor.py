@@ -155,7 +155,8 @@ class Doctor:
         except ShardError as error:
             yield self._aside(uri, str(error))
             return
-        tar = examined(f"{uri.removesuffix('.parquet')}.tar", children)
+        own = [child for child in children if not child.is_virtual()]
+        tar = examined(f"{uri.removesuffix('.parquet')}.tar", own)
         self.pictures += tar.pictures
         if tar.damaged or tar.fault:
             yield self._aside(uri, f"{len(tar.damaged)} of {tar.pictures} derived pictures are damaged")

@@ -4,7 +4,14 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    field_validator,
+)
 
 from curate.errors import ConfigError
 from curate.plugins import NAME, Project, find
@@ -63,19 +70,35 @@ def _steps(chain: tuple[str, ...]) -> tuple[str, ...]:
     return chain
 
 
+class Children(Strict):
+    """How children are made: with pixels of their own or `virtual`, JPEGs mirrored the best way or alike everywhere.
+
+    `flip: auto` uses libturbojpeg where the machine has it, so that bytes depend on the machine; `reencode` does not.
+    """
+
+    pixels: Literal["write", "virtual"] = "write"
+    flip: Literal["auto", "reencode"] = "auto"
+
+
 class Export(Strict):
-    """How a result is written: exporter, codec, file name, and whether pictures are written beside it."""
+    """How a result is written: exporter, codec, file name, whether pictures are written beside it, under which names.
+
+    Of phrases that overlap `phrases` says which are written; without it the codec chooses the longest.
+    `layout: asv2` names pictures as their source does, below `playground/data`; without it they lie in `images`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
     as_: Annotated[str, Field(alias="as")]
     codec: str = "asv2"
     file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
     pictures: bool = True
+    layout: Literal["asv2"] | None = None
+    phrases: Literal["longest", "shortest", "best_score"] | None = None
 
     @field_validator("file")
     @classmethod
     def _not_ours(cls, value: str | None) -> str | None:
-        if value in ("manifest.json", "images"):
+        if value in ("manifest.json", "images", "playground"):
             raise ValueError("is a name that the export needs itself")
         return value
 
@@ -89,6 +112,7 @@ class CurateJob(Strict):
     score: Annotated[tuple[Annotated[Scoring, BeforeValidator(_scoring)], ...], Field(strict=False)] = ()
     keep: dict[str, dict[str, Value]] = Field(default_factory=dict)
     augment: Annotated[tuple[Annotated[tuple[str, ...], AfterValidator(_steps)], ...], Field(strict=False)] = ()
+    children: Children = Children()
     export: Export | None = None
     seed: int = 0
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from curate.errors import ConfigError
+from curate.sample import Sample
 from curate.shards import shard_name
 
 
@@ -63,6 +64,15 @@ class Layout:
     def augmented_images(self, digest: str, shard: int) -> str:
         """The pictures of derived samples."""
         return self._file(f"augmented/{digest}", shard, "tar")
+
+    def holder(self, sample: Sample, augmented: str | None) -> str:
+        """The tar that holds a sample's picture: a virtual child's is its parent's.
+
+        `augmented` is the digest of the augmentation that made the sample, empty or None for an original.
+        """
+        if augmented and not sample.is_virtual():
+            return self.augmented_images(augmented, sample.shard)
+        return self.images(sample.shard)
 
     def _file(self, folder: str, shard: int | None, suffix: str) -> str:
         place = f"{self.folder}/{folder}"

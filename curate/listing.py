@@ -20,9 +20,7 @@ def described(kind: str, project: Project) -> tuple[tuple[str, str], ...]:
         return tuple((name, _comment(path)) for name, path in plugins.files(project, *FILES[kind]).items())
     if kind not in KINDS:
         raise ConfigError(f'unknown kind "{kind}"', hint=nearest(kind, (*KINDS, *FILES)))
-    own = plugins.files(project, f"plugins/{kind}", ".py")
-    shipped = Path(__file__).parent / kind
-    return tuple((name, _docstring(own.get(name, shipped / f"{name}.py"))) for name in plugins.names(kind, project))
+    return tuple((name, _docstring(plugins.source(kind, name, project))) for name in plugins.names(kind, project))
 
 
 def _docstring(path: Path) -> str:

@@ -153,7 +153,8 @@ def _write(result: JobResult, wanted: Export, asked: Run, folder: str) -> None:
     if result.kind == "mix" and table.num_rows != result.facts["samples"]:
         raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")
     rows = (row for batch in table.to_batches(max_chunksize=500) for row in batch.to_pylist())
-    written: Exported = export(asked.root, rows, Writing(exporter, codec, file, wanted.pictures), folder)
+    writing = Writing(exporter, codec, file, wanted.pictures, wanted.layout, wanted.phrases)
+    written: Exported = export(asked.root, rows, writing, folder)
     manifest = {
         "schema": "curate.export/1",
         "of": result.digest,

@@ -87,6 +87,12 @@ def find(kind: str, name: str, project: Project, where: str = "") -> Path:
     return found[name]
 
 
+def source(kind: str, name: str, project: Project) -> Path:
+    """Return the file of a plug-in, the user's own before the shipped one."""
+    own = files(project, f"plugins/{kind}", ".py").get(name)
+    return own or Path(__file__).parent / kind / f"{name}.py"
+
+
 def load(kind: str, name: str, project: Project, where: str = "") -> ModuleType:
     """Import one plug-in by kind and name.
 

@@ -5,7 +5,8 @@ offsets into `text` (turn is None) or into `conversations[turn].value`, end excl
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ import numpy.typing as npt
 Box = tuple[float, float, float, float]
 Pixels = npt.NDArray[np.uint8]
 """RGB picture, shape (height, width, 3)."""
+Notes = Mapping[str, bool | int | float | str]
+"""What a step decided on its way, as JSON can hold it: kept in the child's transform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,10 @@ class Sample:
     relations: tuple[Relation, ...] = ()
     source_meta: str = "{}"
 
+    def is_virtual(self) -> bool:
+        """Tell whether this is a child without pixels of its own: its picture is the parent's, still to be moved."""
+        return bool(self.transforms and self.images) and self.images[0].member.rpartition(".")[0] != self.sample_id
+
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
@@ -141,6 +148,30 @@ class Derived:
     sample: Sample
     pixels: Pixels
     affine: tuple[float, float, float, float, float, float]
+    notes: Notes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """How a trainer makes a virtual child's picture of its parent's: move by `affine` onto `size_wh` of `fill`.
+
+    `affine` is as in Derived, `fill` an RGB colour, `steps` the names of the augmenters in order.
+    """
+
+    affine: tuple[float, ...]
+    size_wh: tuple[int, int]
+    fill: tuple[int, int, int]
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A picture of a record: its path relative to `Record.folder`, its bytes where they are written, size in pixels."""
+
+    image: str
+    picture: bytes | None
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +179,11 @@ class Record:
     """What an exporter writes: a dialogue in one model's written form, and its picture.
 
     `image` is the picture's path relative to the export's folder, `picture` its bytes; both are None for a
-    sample without a picture, `picture` alone where pictures are not written.
+    sample without a picture, `picture` alone where pictures are not written. With `transform` the picture is the
+    parent's, and the words and boxes are of what it becomes; `width` and `height` are of that. `folder` is where in
+    the export's folder pictures lie, when `image` is relative to that instead. `others` are a sample's further
+    pictures. `said` is what the turns say without any written form, one for each; `length` in tokens, pictures
+    included, and the number of the `pack` are known for samples of a mix.
     """
 
     sample_id: str
@@ -158,6 +193,18 @@ class Record:
     picture: bytes | None
     width: int
     height: int
+    transform: Placed | None = None
+    folder: str = ""
+    others: tuple[Attached, ...] = ()
+    said: tuple[Grounded, ...] = ()
+    length: int | None = None
+    pack: int | None = None
+
+    def attached(self) -> tuple[Attached, ...]:
+        """Return the pictures in order."""
+        if self.image is None:
+            return self.others
+        return (Attached(self.image, self.picture, self.width, self.height), *self.others)
 
 
 def sample_id(dataset: str, key: str) -> str:

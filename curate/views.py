@@ -1,5 +1,6 @@
 """The relations of a root: every committed file in place, and the views of sql/views over them."""
 
+import ast
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -48,11 +49,32 @@ def open_root(root: str, project: Project) -> Warehouse:
     warehouse.add("children", storage.glob(f"{base}/*/augmented/*/*.parquet"), schema.CHILDREN)
     warehouse.add("mixed", storage.glob(f"{base}/mixes/*/*/packs.parquet"), schema.MIXED)
     warehouse.add("runs", runs_table(root), RUNS)
+    scored = set()
     for name, files in score_files(storage.glob(f"{base}/*/scores/*/*.parquet")).items():
         warehouse.add(name, files, pa.schema([]))
+        scored.add(name)
+    for name in sorted(set(plugins.names("scorers", project)) - scored):
+        # A report asks of scores that nobody measured yet: none, not an error.
+        warehouse.add(name, (), _unscored(name, project))
     for name, path in _in_order(plugins.files(project, "sql/views", ".sql")):
         warehouse.view(name, path)
     return warehouse
+
+
+def _unscored(name: str, project: Project) -> pa.Schema:
+    """Return the columns that the scores of a scorer would have, read from its file: an import may load a model."""
+    columns: list[str] = []
+    try:
+        body = ast.parse(plugins.source("scorers", name, project).read_text(encoding="utf-8")).body
+    except (SyntaxError, ValueError):
+        body = []  # a plug-in that does not read has no columns; who asks for it hears why
+    for node in body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+            if any(getattr(target, "id", "") == "COLUMNS" for target in targets):
+                columns = [str(key.value) for key in node.value.keys if isinstance(key, ast.Constant)]
+    fields = [("sample_id", pa.string()), ("scores", pa.string()), *((column, pa.float64()) for column in columns)]
+    return pa.schema(fields)
 
 
 def report_query(name: str, project: Project) -> str:

@@ -16,7 +16,7 @@ DOORS = {
     "duckdb": "io/warehouse.py",
     "fsspec": "io/storage.py",
     "PIL": "io/images.py",
-    "typer": "cli.py",
+    "typer": "cli/app.py",
 }
 PLANTED = {
     "A file imports only from the floors below it": ("kernels/boxes.py", "import curate.io.storage"),

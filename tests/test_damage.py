@@ -44,15 +44,15 @@ def test_a_tar_that_changed_is_not_exported(shop: Workshop) -> None:
 def test_a_shard_that_is_made_again_is_scored_again(shop: Workshop) -> None:
     first = shop.run("j")
     before = (shop.root / "tiny/manifest.json").read_text()
-    scores = shop.root / "tiny/scores/box_stats-v1/00000.parquet"
-    kept = (shop.root / "tiny/scores/box_stats-v1/00001.parquet").stat().st_mtime_ns
+    scores = shop.root / "tiny/scores/box_stats-v2/00000.parquet"
+    kept = (shop.root / "tiny/scores/box_stats-v2/00001.parquet").stat().st_mtime_ns
     of = pq.read_metadata(scores).metadata[b"curate.of"]
     pixels = images.decode((shop.web / "0.jpg").read_bytes())
     (shop.web / "0.jpg").write_bytes(images.encode_jpeg(255 - pixels))
     (shop.root / "tiny/samples/00000.parquet").unlink()
     again = shop.run("j")
     assert pq.read_metadata(scores).metadata[b"curate.of"] != of
-    assert (shop.root / "tiny/scores/box_stats-v1/00001.parquet").stat().st_mtime_ns == kept
+    assert (shop.root / "tiny/scores/box_stats-v2/00001.parquet").stat().st_mtime_ns == kept
     assert again.jobs[0].digest != first.jobs[0].digest
     assert (shop.root / "tiny/manifest.json").read_text() != before
 
@@ -75,7 +75,7 @@ def test_a_repeated_key_costs_its_row_alone(shop: Workshop) -> None:
     assert result.ok()
 
 
-@pytest.mark.parametrize("file", ["samples/00000", "scores/box_stats-v1/00000", "decisions/*/00000"])
+@pytest.mark.parametrize("file", ["samples/00000", "scores/box_stats-v2/00000", "decisions/*/00000"])
 def test_a_damaged_table_is_named_with_the_next_step(shop: Workshop, file: str) -> None:
     shop.run("j")
     [path] = (shop.root / "tiny").glob(f"{file}.parquet")

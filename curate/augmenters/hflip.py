@@ -6,26 +6,43 @@ from dataclasses import replace
 import numpy as np
 
 from curate.errors import SampleError
-from curate.grounding.flip_words import flip_words
+from curate.grounding.flip_words import flipped
 from curate.kernels import boxes
-from curate.sample import Derived, Grounded, Pixels, Region, Relation, Sample
+from curate.kernels.canvas import Canvas, bare, lay_pixels
+from curate.sample import Derived, Grounded, Notes, Pixels, Region, Relation, Sample
 
-VERSION: int = 1
+VERSION: int = 2
 
 
-def augment(sample: Sample, pixels: Pixels, rng: np.random.Generator) -> Derived:
-    """Return the mirrored picture: x0' = 1 - x1, x1' = 1 - x0, left and right swapped; `rng` is not used.
+def redraw(canvas: Canvas) -> Canvas:
+    """Return the canvas mirrored."""
+    return canvas.flip()
 
-    `pixels` is (height, width, 3). Words change in `text` and in every turn, spans with them. Twice is the
-    identity. Identity, transforms, affine and images of the sample are the caller's to set.
+
+def relabel(sample: Sample, size_wh: tuple[int, int]) -> tuple[Sample, Notes]:
+    """Return the sample with mirrored boxes and words, and `swapped`: how many words changed.
+
+    x0' = 1 - x1, x1' = 1 - x0; left and right change places in `text` and in every turn, spans with them. Twice is
+    the identity. `size_wh` is not used.
 
     Raises SampleError: what `flip_words` refuses (`flip_text`, `flip_directional`, `flip_unclear` ...),
     `bad_span` for a turn that does not exist, `several_pictures` as boxes belong to one picture only.
     """
     if len(sample.images) > 1:
         raise SampleError("several_pictures", f"{len(sample.images)} pictures, boxes of one")
-    mirrored = np.ascontiguousarray(pixels[:, ::-1])
-    return Derived(_mirror_boxes(_flip_text(sample)), mirrored, (-1.0, 0.0, float(pixels.shape[1]), 0.0, 1.0, 0.0))
+    words, swapped = _flip_text(sample)
+    return _mirror_boxes(words), {"swapped": swapped}
+
+
+def augment(sample: Sample, pixels: Pixels, rng: np.random.Generator) -> Derived:
+    """Return the mirrored picture with its boxes and words; `rng` is not used.
+
+    `pixels` is (height, width, 3). Identity, transforms, affine and images of the sample are the caller's to set.
+    Raises SampleError as `relabel` does.
+    """
+    canvas = redraw(bare((pixels.shape[1], pixels.shape[0])))
+    words, notes = relabel(sample, canvas.picture_wh)
+    return Derived(words, lay_pixels(pixels, canvas), canvas.affine, notes)
 
 
 def _mirror_boxes(sample: Sample) -> Sample:
@@ -36,28 +53,31 @@ def _mirror_boxes(sample: Sample) -> Sample:
     return replace(sample, regions=regions)
 
 
-def _flip_text(sample: Sample) -> Sample:
+def _flip_text(sample: Sample) -> tuple[Sample, int]:
     texts: dict[int | None, str] = {None: sample.text or ""}
     texts.update((i, turn.value) for i, turn in enumerate(sample.conversations))
     region_places = _by_turn(sample.regions, texts)
     relation_places = _by_turn(sample.relations, texts)
     regions, relations = list(sample.regions), list(sample.relations)
+    swapped = 0
     for turn, text in texts.items():
-        flipped = flip_words(
+        mirrored, count = flipped(
             Grounded(
                 text,
                 tuple(sample.regions[i] for i in region_places[turn]),
                 tuple(sample.relations[i] for i in relation_places[turn]),
             )
         )
-        texts[turn] = flipped.text
-        for i, region in zip(region_places[turn], flipped.regions, strict=True):
+        swapped += count
+        texts[turn] = mirrored.text
+        for i, region in zip(region_places[turn], mirrored.regions, strict=True):
             regions[i] = region
-        for i, relation in zip(relation_places[turn], flipped.relations, strict=True):
+        for i, relation in zip(relation_places[turn], mirrored.relations, strict=True):
             relations[i] = relation
     turns = tuple(replace(turn, value=texts[i]) for i, turn in enumerate(sample.conversations))
     text_after = None if sample.text is None else texts[None]
-    return replace(sample, text=text_after, conversations=turns, regions=tuple(regions), relations=tuple(relations))
+    words = replace(sample, text=text_after, conversations=turns, regions=tuple(regions), relations=tuple(relations))
+    return words, swapped
 
 
 def _by_turn(spans: Sequence[Region | Relation], texts: dict[int | None, str]) -> dict[int | None, list[int]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from curate.grounding.resolve import Policy, writing
 from curate.sample import Grounded, Sample, Turn
 
 CAPTION = "Provide a one-sentence caption for the provided image."
@@ -21,11 +22,13 @@ _VICUNA = (
 Write = Callable[[Grounded, int, int], str]
 
 
-def turns_of(sample: Sample, write: Write) -> tuple[Turn, ...]:
+def turns_of(sample: Sample, write: Write, policy: Policy | None = None) -> tuple[Turn, ...]:
     """Return the turns of a sample, each grounded by `write` (a codec's encode); none where there are no words.
 
-    A caption becomes the answer to a question; `<image>` opens the first human turn of a sample with a picture.
+    Of phrases that nest or overlap `policy` says which are written; without one the codec chooses. A caption
+    becomes the answer to a question; `<image>` opens the first human turn of a sample with a picture.
     """
+    write = writing(write, policy)
     width, height = (sample.images[0].width, sample.images[0].height) if sample.images else (1, 1)
     if sample.conversations:
         written = [

@@ -31,10 +31,16 @@ PAIRS = (
     ("clockwise", "anticlockwise"),
     ("左", "右"),
     ("逆时针", "顺时针"),
+    ("逆時針", "順時針"),
 )
 """Words that change places; where one has several partners, the first pair says what it becomes."""
 
-CHINESE_IDIOMS = ("左右", "右左", "座右铭", "座左铭", "左邻右舍", "右邻左舍", "左思右想", "右思左想")
+CHINESE_IDIOMS = (
+    *("左右", "右左", "座右铭", "座左铭", "座右銘", "座左銘", "左邻右舍", "右邻左舍", "左鄰右舍", "右鄰左舍"),
+    *("左思右想", "右思左想", "左顾右盼", "右顾左盼", "左顧右盼", "右顧左盼", "男左女右", "男右女左"),
+    *("左膀右臂", "右膀左臂", "无出其右", "无出其左", "旁门左道", "旁门右道", "意见相左", "意见相右"),
+    *("左派", "右派", "左翼", "右翼", "左倾", "右倾", "极左", "极右", "左键", "右键", "左击", "右击"),
+)
 """Kept whole: "about", "motto", and pairs that mean the same from both sides; and their mirrors, which none becomes."""
 
 # The tables below are about the bare words left and right, read in the order of `flip_words._decide`.
@@ -162,10 +168,13 @@ WRITING = (
     "digits?",
     "numerals?",
     "numbered",
-    "numbers(?! of(?![a-z]))",
-    "number {0,3}(?:[0-9]|on(?![a-z])|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)",
+    "numbers?(?! {1,3}of(?![a-z]))",
+    "(?:number|nr) {0,3}[0-9]{1,9}",
     "no[.] {0,2}[0-9]{1,9}",
-    "(?:jersey|player|bus|train|tram|car|route|shirt) {1,2}[0-9]{1,9}",
+    "(?:jersey|player|bus|train|tram|car|route|shirt|truck|taxi|cab|boat|horse|runner|rider|racer) {1,2}#?[0-9]{1,9}",
+    "(?:gate|room|flight|platform|channel|exit|highway|interstate|engine|locomotive|page) {1,2}#?[0-9]{1,9}",
+    "(?:wearing|displaying|showing) {1,3}(?:an? |the )?[0-9]{1,9}(?! {0,3}[a-z0-9])",
+    "(?:jersey|shirt|uniform|bib)s? with {1,3}(?:an? |the )?[0-9]{1,9}",
     "spell(?:s|ed|ing|t)",
     "sign(?<!peace sign)(?<!victory sign)s?(?! (?:of|language)(?![a-z]))",
     "signage",
@@ -184,6 +193,8 @@ WRITING = (
     "monogram(?:s|med)?",
     "signatures?",
     "autographs?",
+    "wrote",
+    "calendars?",
 )
 """Whole words that name writing, which nobody can read in a mirrored picture (`flip_text`).
 
@@ -197,14 +208,16 @@ WRITING_ANYWHERE = (
     "'(?<![0-9a-z_]')[^'\n]{1,60}+'(?![0-9a-z_])",
     "# ?[0-9]",
     ":(?<=[0-9]:)[0-9]{2}",
-    " on (?<=[0-9] on )(?:the|his|her|its) (?:back|jersey|shirt|front|side|tail)",
-    "(?:写着|写有|字样|文字|字母|数字|标志|标牌|招牌|路牌|车牌|号码)",
+    " on (?<=[0-9] on )(?:it|him|her|them|(?:the|his|her|its|their) (?:back|jersey|shirt|front|side|tail))(?![a-z])",
+    " (?<=[0-9] )(?:bus|tram|train|jersey|shirt|bib)(?![a-z])",
+    "(?:写着|写有|字样|文字|字母|数字|标志|标牌|招牌|路牌|车牌|号码|寫著|寫有|字樣|數字|標誌|標牌|車牌|號碼)",
 )
 """Quotations, times of day and numbers on things; these need no word around them."""
 
 DIRECTIONAL = (
     "clocks?",
-    "wristwatch(?:es)?",
+    "(?:wrist|pocket|stop) ?watch(?:es)?",
+    "timepieces?",
     "sundials?",
     "speedometers?",
     "maps?",
@@ -212,6 +225,11 @@ DIRECTIONAL = (
     "globes?",
     "compass(?:es)?",
     "logos?",
+    "emblems?",
+    "insignias?",
+    "trademarks?",
+    "starboard",
+    "port ?side",
     "one[ -]way",
     "(?:turn|keep) (?:left|right)",
     "no (?:left|right) turns?",
@@ -221,10 +239,20 @@ DIRECTIONAL = (
 )
 """Whole words for what is wrong in a mirror although nobody reads it (`flip_directional`)."""
 
-DIRECTIONAL_ANYWHERE = ("(?:时钟|钟表|地图|徽标|左转|右转|指南针)",)
+DIRECTIONAL_ANYWHERE = ("(?:时钟|钟表|地图|徽标|左转|右转|指南针|時鐘|鐘錶|地圖|徽標|左轉|右轉|指南針)",)
 
 COORDINATES_ANYWHERE = (
     "\\[ {0,3}[0-9.]{1,9}(?: {0,3}, {0,3}[0-9.]{1,9}){3} {0,3}\\]",
     "<(?:box|ref|pred|/box|/ref|/pred)>",
 )
 """Box numbers left in the words: a flip would leave them behind (`flip_coordinates`)."""
+
+UNCLEAR = (
+    "(?:lft|rgt|rght|rt|letf|rigth|rihgt)",
+    "(?:l|r)[.]? (?:side|hand|arm|corner|guy|man|woman|girl|boy|person|one|half|edge)",
+    "(?:on|top|bottom|upper|lower|far|the) [lr](?! ?[&'.]? ?[a-z0-9])",
+)
+"""Whole words that are short for left and right, or such words misspelled (`flip_unclear`)."""
+
+UNCLEAR_ANYWHERE = ("(?:left|right)[0-9_]", "(?:left|right)(?:(?<=[0-9_]left)|(?<=[0-9_]right))")
+"""Left and right grown together with a digit or an underscore, so that they are no words."""

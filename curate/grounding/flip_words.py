@@ -13,6 +13,7 @@ from typing import Literal
 
 from curate.errors import SampleError
 from curate.grounding import flip_tables as tables
+from curate.grounding.flip_scripts import LANGUAGES, refuse_scripts
 from curate.sample import Grounded
 
 _Verdict = Literal["swap", "keep", "unclear"]
@@ -63,6 +64,8 @@ _REFUSALS = {
     "flip_text": _hazards(tables.WRITING, tables.WRITING_ANYWHERE),
     "flip_directional": _hazards(tables.DIRECTIONAL, tables.DIRECTIONAL_ANYWHERE),
     "flip_coordinates": _hazards((), tables.COORDINATES_ANYWHERE),
+    "flip_language": _hazards(LANGUAGES, ()),
+    "flip_unclear": _hazards(tables.UNCLEAR, tables.UNCLEAR_ANYWHERE),
 }
 _BEFORE = re.compile(r"(?:([\w'&]+)[^\S\n]+|)([\w'&]+)[^\S\n-]*-?[^\S\n]*\Z")
 _AFTER = re.compile(r"[^\S\n]*(-?)[^\S\n]*([\w'&]+)(?:[^\S\n-]*-?[^\S\n]*([\w'&]+))?")
@@ -104,19 +107,28 @@ def flip_words(grounded: Grounded) -> Grounded:
 
     Raises SampleError: `flip_text` where writing is named or quoted, `flip_directional` for what is wrong in
     a mirror (clock, map, logo), `flip_coordinates` for box numbers among the words, `flip_unclear` where left
-    or right may mean something else, `bad_span` for a span outside the text or inside a word that changes.
+    or right may mean something else, `flip_script` and `flip_language` where they are of a script or a language
+    that is not known, `bad_span` for a span outside the text or inside a word that changes.
     """
+    return flipped(grounded)[0]
+
+
+def flipped(grounded: Grounded) -> tuple[Grounded, int]:
+    """Return what `flip_words` does, and how many words changed in the text and in phrases outside it."""
     text, edits = grounded.text, _edits(grounded.text)
-    flipped = _apply(text, edits)
+    mirrored, swapped = _apply(text, edits), len(edits.starts)
 
     def follow(words: str, start: int | None, end: int | None) -> tuple[str, int | None, int | None]:
+        nonlocal swapped
         if start is None or end is None:
-            return _apply(words, _edits(words)), start, end
+            own = _edits(words)
+            swapped += len(own.starts)
+            return _apply(words, own), start, end
         if not 0 <= start <= end <= len(text):
             raise SampleError("bad_span", f"{start} to {end} in a text of {len(text)} characters")
         new_start, new_end = _moved(start, edits), _moved(end, edits)
         cut = words == text[start:end]
-        return flipped[new_start:new_end] if cut else _apply(words, _edits(words)), new_start, new_end
+        return mirrored[new_start:new_end] if cut else _apply(words, _edits(words)), new_start, new_end
 
     regions, relations = [], []
     for region in grounded.regions:
@@ -125,7 +137,7 @@ def flip_words(grounded: Grounded) -> Grounded:
     for relation in grounded.relations:
         predicate, start, end = follow(relation.predicate, relation.start, relation.end)
         relations.append(replace(relation, predicate=predicate, start=start, end=end))
-    return Grounded(flipped, tuple(regions), tuple(relations))
+    return Grounded(mirrored, tuple(regions), tuple(relations)), swapped
 
 
 def flips_words(text: str) -> bool:
@@ -163,6 +175,7 @@ def _refuse_hazards(low: str) -> None:
             found = pattern.search(low) if stem in low else None
             if found:
                 raise SampleError(code, f"{found[0][:60]!r} at character {found.start()}")
+    refuse_scripts(low)
 
 
 def _apply(text: str, edits: _Edits) -> str:

@@ -27,7 +27,7 @@ def stratified(source: Ints, key: npt.NDArray[np.uint64], seed: int, curves: Seq
         ValueError: a curve that is negative, all zero, or does not rise in progress from 0 to 1.
     """
     place = np.empty(source.size)
-    order = np.lexsort((_mixed(key, seed), source))
+    order = np.lexsort((mixed(key, seed), source))
     counts = np.bincount(source, minlength=len(curves))
     begin = 0
     for number, count in enumerate(counts.tolist()):
@@ -35,11 +35,11 @@ def stratified(source: Ints, key: npt.NDArray[np.uint64], seed: int, curves: Seq
         begin += count
         if not count:
             continue
-        phase = int(_mixed(np.array([number], np.uint64), seed + 1)[0] >> np.uint64(11)) / 2**53
+        phase = int(mixed(np.array([number], np.uint64), seed + 1)[0] >> np.uint64(11)) / 2**53
         share = (np.arange(count) + phase) / count
         curve = curves[number] if number < len(curves) else None
         place[mine] = share if curve is None else _along(share, curve)
-    return np.lexsort((_mixed(key, seed), source, place))
+    return np.lexsort((mixed(key, seed), source, place))
 
 
 def even_ranks(cost: Floats, ranks: int) -> Ints:
@@ -147,8 +147,8 @@ def _along(share: Floats, curve: Curve) -> Floats:
     return np.asarray(at[piece] + np.minimum(step, width[piece]))
 
 
-def _mixed(key: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
-    """Return the keys stirred with the seed (the finaliser of SplitMix64: Steele, Lea and Flood 2014)."""
+def mixed(key: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
+    """Return the keys, (N,), stirred with the seed (the finaliser of SplitMix64: Steele, Lea and Flood 2014)."""
     mixed = key + np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

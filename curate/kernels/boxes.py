@@ -1,4 +1,4 @@
-"""Boxes as arrays: frames, areas, overlaps, flips and pads, all at once.
+"""Boxes as arrays: frames, areas, overlaps, flips and pads, all at once. Groups of boxes are in `overlaps`.
 
 Unless a name says otherwise a box array is float64 of shape (N, 4), each row x0, y0, x1, y1. `_px` is pixels,
 `_norm` is a share of the picture's width and height; in both a pixel's left edge is x and its right edge
@@ -13,9 +13,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Affine = tuple[float, float, float, float, float, float]
-
-_PAIRS_AT_ONCE = 1 << 20
-"""Pairs of boxes compared in one step: bounds memory at about 100 MB whatever the picture holds."""
 
 # EXIF 2.32, tag 0x0112: upright (x, y) from the raw frame's (x, y), as (swap axes, mirror x, mirror y), the
 # mirrors applied after the swap.
@@ -105,36 +102,20 @@ def containment(inner: npt.ArrayLike, outer: npt.ArrayLike) -> Floats:
     return _ratio(_intersection(one, two), area(one))
 
 
+def containment_pairwise(inner: npt.ArrayLike, outer: npt.ArrayLike) -> Floats:
+    """Return the share of every inner box that lies in every outer box, shape (N, M); 0 for one without area."""
+    one, two = as_boxes(inner), as_boxes(outer)
+    low = np.maximum(one[:, None, :2], two[None, :, :2])
+    sides = np.maximum(np.minimum(one[:, None, 2:], two[None, :, 2:]) - low, 0.0)
+    shared = np.asarray(sides[..., 0] * sides[..., 1])
+    return _ratio(shared, np.broadcast_to(area(one)[:, None], shared.shape))
+
+
 def out_of_frame(xyxy_norm: npt.ArrayLike) -> Floats:
     """Return the share of each box's area outside [0, 1] x [0, 1], shape (N,); 0 for a box without area."""
     boxes = as_boxes(xyxy_norm)
     whole = area(boxes)
     return np.clip(_ratio(whole - area(clip(boxes)), whole), 0.0, 1.0)
-
-
-def max_iou_within(xyxy: npt.ArrayLike, offsets: npt.ArrayLike) -> Floats:
-    """Return for each box its largest IoU with another box of the same group, shape (N,).
-
-    Boxes of group g are rows offsets[g] to offsets[g + 1]; `offsets` has shape (G + 1,), starts at 0 and ends
-    at N, else ValueError. A box alone in its group gets 0. Time is the sum of squared group sizes.
-    """
-    boxes, bounds = as_boxes(xyxy), np.asarray(offsets, dtype=np.int64)
-    sizes = np.diff(bounds)
-    if bounds.size == 0 or bounds[0] != 0 or bounds[-1] != len(boxes) or (sizes < 0).any():
-        raise ValueError("offsets must rise from 0 to the number of boxes")
-    result = np.zeros(len(boxes))
-    rivals = np.repeat(sizes, sizes)  # per box: how many boxes its group holds, itself included
-    first = np.repeat(bounds[:-1], sizes)
-    todo = np.flatnonzero(rivals > 1)
-    ends = np.cumsum(rivals[todo])
-    begin = 0
-    while begin < len(todo):
-        spent = ends[begin - 1] if begin else 0
-        stop = max(begin + 1, int(np.searchsorted(ends, spent + _PAIRS_AT_ONCE, side="right")))
-        rows = todo[begin:stop]
-        result[rows] = _best_rival(boxes, rows, first[rows], rivals[rows])
-        begin = stop
-    return result
 
 
 def hflip(xyxy_norm: npt.ArrayLike) -> Floats:
@@ -233,17 +214,3 @@ def _intersection(one: Floats, two: Floats) -> Floats:
 
 def _term(factor: float, values: Floats) -> Floats:
     return factor * values if factor else np.zeros_like(values)
-
-
-def _best_rival(
-    boxes: Floats,
-    rows: npt.NDArray[np.int64],
-    first: npt.NDArray[np.int64],
-    rivals: npt.NDArray[np.int64],
-) -> Floats:
-    """Return the largest IoU of boxes[rows] with the `rivals` boxes from `first` on, themselves left out."""
-    starts = np.cumsum(rivals) - rivals
-    mine = np.repeat(rows, rivals)
-    theirs = np.arange(int(rivals.sum())) - np.repeat(starts - first, rivals)
-    overlaps = np.where(mine == theirs, 0.0, iou_matched(boxes[mine], boxes[theirs]))
-    return np.asarray(np.maximum.reduceat(overlaps, starts))

@@ -38,10 +38,9 @@ class Album:
 
         `augmented` is the digest of the augmentation that made the sample, empty for an original.
         """
-        if not sample.images:
+        if not sample.images or sample.is_virtual():  # a virtual child has boxes, and no picture that they fit
             return None
-        layout = Layout(self.root, sample.dataset)
-        tar = layout.augmented_images(augmented, sample.shard) if augmented else layout.images(sample.shard)
+        tar = Layout(self.root, sample.dataset).holder(sample, augmented)
         key = (tar, sample.images[0].offset)
         if key not in self._known:
             self._known[key] = self._read(tar, sample.images[0].offset, sample.images[0].size)

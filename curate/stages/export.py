@@ -1,82 +1,182 @@
 """Export: write samples in the form that one trainer reads, and commit the files with their manifest last."""
 
+import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from curate.errors import SampleError
 from curate.grounding import dialogue
+from curate.grounding.resolve import Policy
 from curate.io import storage
 from curate.io.records import sound
+from curate.kernels.affine import IDENTITY
 from curate.layout import Layout
-from curate.sample import Record, Sample
+from curate.sample import Attached, Grounded, ImageRef, Placed, Record, Sample, Turn
 from curate.schema import from_row
+from curate.stages import naming
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How an export is written: the plug-ins, the file's name, and whether pictures go along."""
+    """How an export is written: the plug-ins, the file's name, whether pictures go along, and how they are named.
+
+    Of phrases that overlap `policy` says which are written; without one the codec chooses.
+
+    An exporter that cannot say how a virtual child is made of its parent's picture (it lacks `VIRTUAL = True`) gets
+    none: they are left out as `virtual`.
+    """
 
     exporter: ModuleType
     codec: ModuleType
     file: str
     pictures: bool
+    layout: naming.Layout | None = None
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What came of it: files in the export's folder, records written, and what was left out by reason."""
+    """What came of it: the trainer's files in the export's folder, how many pictures lie beside them in files of their
+    own, records written, and what was left out by reason.
+    """
 
     folder: str
     files: tuple[str, ...]
+    picture_files: int
     records: int
     left_out: dict[str, int]
 
 
 def export(root: str, rows: Iterable[dict[str, Any]], writing: Writing, folder: str) -> Exported:
-    """Write `rows` (samples with `component`, and `augmented` where they were derived) and put them in `folder`."""
+    """Write `rows` (samples with `component`, and `augmented` where they were derived) and put them in `folder`.
+
+    `length` in tokens and the number of the `pack` are columns of a mix's rows. Memory does not grow with the rows.
+    """
     left_out: Counter[str] = Counter()
     written = 0
     with tempfile.TemporaryDirectory(prefix="curate-") as local:
         exporter = writing.exporter.Exporter(Path(local), writing.file)
         for record in _records(root, rows, writing, left_out):
-            exporter.write(record)
-            written += 1
+            try:
+                exporter.write(record)
+                written += 1
+            except SampleError as error:  # what its trainer would fail on, or leave out without a word
+                left_out[error.code] += 1
         files: tuple[str, ...] = exporter.close()
-        for name in files:
+        own, pictures = set(files), 0
+        for name in _files_below(local):
+            if name not in own:
+                storage.put_file(Path(local) / name, f"{folder}/{name}")
+                pictures += 1
+        for name in files:  # what they name is there by then
             storage.put_file(Path(local) / name, f"{folder}/{name}")
-    return Exported(folder, files, written, dict(sorted(left_out.items())))
+    return Exported(folder, files, pictures, written, dict(sorted(left_out.items())))
+
+
+def _files_below(folder: str, name: str = "") -> Iterator[str]:
+    """Yield the files below a folder, relative to it, one by one: there may be millions."""
+    with os.scandir(f"{folder}/{name}") as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(folder, f"{name}{entry.name}/")
+            else:
+                yield f"{name}{entry.name}"
 
 
 def _records(root: str, rows: Iterable[dict[str, Any]], writing: Writing, left_out: Counter[str]) -> Iterator[Record]:
+    names = naming.Names(writing.layout)
     for row in rows:
         sample = from_row(row)
+        virtual = sample.is_virtual()
+        if virtual and not getattr(writing.exporter, "VIRTUAL", False):
+            left_out["virtual"] += 1
+            continue
         try:
-            turns = dialogue.turns_of(sample, writing.codec.encode)
+            turns, said = _told(sample, writing)
         except SampleError as error:  # a text that holds the codec's own tags
             left_out[error.code] += 1
             continue
         if not turns:
             left_out["no_text"] += 1
             continue
-        image = sample.images[0] if sample.images else None
+        attached = _attached(root, sample, row["augmented"], writing, names)
+        image = attached[0] if attached else None
+        placed = _placed(sample) if virtual else None
+        width, height = placed.size_wh if placed else (image.width, image.height) if image else (0, 0)
         yield Record(
             sample_id=sample.sample_id,
             component=row["component"],
             turns=turns,
-            image=f"images/{sample.dataset}/{image.member}" if image else None,
-            picture=_picture(root, sample, row["augmented"]) if image and writing.pictures else None,
-            width=image.width if image else 0,
-            height=image.height if image else 0,
+            image=image.image if image else None,
+            picture=image.picture if image else None,
+            width=width,
+            height=height,
+            transform=placed,
+            folder=names.folder,
+            others=tuple(attached[1:]),
+            said=said,
+            length=row.get("length"),
+            pack=row.get("pack"),
         )
 
 
-def _picture(root: str, sample: Sample, augmented: str | None) -> bytes:
-    layout = Layout(root, sample.dataset)
-    tar = layout.augmented_images(augmented, sample.shard) if augmented else layout.images(sample.shard)
-    image = sample.images[0]
+def _told(sample: Sample, writing: Writing) -> tuple[tuple[Turn, ...], tuple[Grounded, ...]]:
+    """Return the turns of a sample in the codec's form, and what each of them says without it."""
+    said: list[Grounded] = []
+    written: list[str] = []
+
+    def write(grounded: Grounded, width: int, height: int) -> str:
+        text: str = writing.codec.encode(grounded, width, height)
+        said.append(grounded)
+        written.append(text)
+        return text
+
+    turns = dialogue.turns_of(sample, write, writing.policy)
+    if len(said) < len(turns):  # the question that a caption answers is nobody's words
+        said.insert(0, Grounded(turns[0].value))
+    elif turns and turns[0].value != written[0]:  # a picture's mark was put before it
+        said[0] = _after(turns[0].value.removesuffix(written[0]), said[0])
+    return turns, tuple(said)
+
+
+def _after(opening: str, grounded: Grounded) -> Grounded:
+    """Return a text with an opening before it, and its spans where they went."""
+    by = len(opening)
+
+    def moved(place: int | None) -> int | None:
+        return None if place is None else place + by
+
+    regions = tuple(replace(one, start=moved(one.start), end=moved(one.end)) for one in grounded.regions)
+    relations = tuple(replace(one, start=moved(one.start), end=moved(one.end)) for one in grounded.relations)
+    return Grounded(opening + grounded.text, regions, relations)
+
+
+def _attached(
+    root: str, sample: Sample, augmented: str | None, writing: Writing, names: naming.Names
+) -> list[Attached]:
+    """Return the pictures of a sample, each named as if it were the only one."""
+    found = []
+    for image in sample.images:
+        name = names.of(sample if len(sample.images) == 1 else replace(sample, images=(image,)))
+        data = _picture(root, sample, image, augmented) if writing.pictures else None
+        found.append(Attached(name, data, image.width, image.height))
+    return found
+
+
+def _picture(root: str, sample: Sample, image: ImageRef, augmented: str | None) -> bytes:
+    tar = Layout(root, sample.dataset).holder(sample, augmented)
     return sound(storage.read_bytes(tar, image.offset, image.size), image.sha256, f"{tar} at {image.offset}")
+
+
+def _placed(sample: Sample) -> Placed:
+    """Return how a virtual child's picture is made: its transforms hold the canvas, the same in each."""
+    told = json.loads(sample.transforms[-1].params)
+    (width, height), (red, green, blue) = told["size"], told["fill"]
+    names = tuple(step.name for step in sample.transforms)
+    return Placed(sample.affine or IDENTITY, (width, height), (red, green, blue), names)

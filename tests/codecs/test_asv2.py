@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from curate.codecs import asv2, plain
 from curate.errors import SampleError
+from curate.grounding import asv2_ints
 from curate.kernels.boxes import square_pad
 from curate.sample import Grounded, Region, Relation
 
@@ -27,7 +28,9 @@ CHAIN = [
 
 sizes = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 unit = st.floats(0, 1)
-boxes = st.tuples(unit, unit, unit, unit)
+boxes = st.tuples(unit, unit, unit, unit).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
 
 
 def one(box, text="cat"):
@@ -38,9 +41,9 @@ def one(box, text="cat"):
 def test_the_official_chain(size, px, raw, padded, unpadded):
     side = max(size)
     sides = (*size, *size)
-    assert tuple(asv2.to_999(v, s) for v, s in zip(px, sides, strict=True)) == raw
-    assert tuple(asv2.pad_999(v, s, side) for v, s in zip(raw, sides, strict=True)) == padded
-    assert tuple(asv2.unpad_999(v, s, side) for v, s in zip(padded, sides, strict=True)) == unpadded
+    assert tuple(asv2_ints.to_999(v, s) for v, s in zip(px, sides, strict=True)) == raw
+    assert tuple(asv2_ints.pad_999(v, s, side) for v, s in zip(raw, sides, strict=True)) == padded
+    assert tuple(asv2_ints.unpad_999(v, s, side) for v, s in zip(padded, sides, strict=True)) == unpadded
     box = tuple(v / s for v, s in zip(px, sides, strict=True))
     assert asv2.encode(one(box), *size) == f"<ref>cat</ref><box>{json.dumps([list(padded)])}</box>"
 
@@ -82,12 +85,19 @@ def test_no_drift_from_one_round_to_the_next(some, size):
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
-@given(words, st.lists(st.tuples(st.integers(-1, 41), st.integers(-1, 41)), max_size=6), st.data())
-@settings(max_examples=200)
+some_spans = st.lists(
+    st.tuples(st.integers(-2, 41), st.integers(-1, 41)) | st.integers(0, 9).map(lambda a: (a, a)), max_size=6
+)
+
+
+@given(words, some_spans, st.data())
+@settings(max_examples=400)
 def test_nothing_vanishes_silently(text, spans, data):
     size = (640, 480)
     regions = tuple(
         Region(text[max(a, 0) : max(b, 0)], ((0.0, 0.0, (i + 1) / 10, 1.0),), start=a, end=b)
+        if a >= -1
+        else Region("", ((0.0, 0.0, (i + 1) / 10, 1.0),))
         for i, (a, b) in enumerate(spans)
     )
     places = st.lists(st.integers(0, len(spans) - 1), min_size=1, max_size=2) if spans else st.just([])
@@ -102,8 +112,8 @@ def test_nothing_vanishes_silently(text, spans, data):
     read = asv2.decode(written, *size)
     assert read.text == text
     missing = asv2.uncoded(grounded)
-    kept = sorted({(r.start, r.end) for i, r in enumerate(regions) if i not in missing})
-    assert [(r.start, r.end) for r in read.regions] == kept
+    kept = sorted({(r.start, r.end) for i, r in enumerate(regions) if i not in missing and r.start is not None})
+    assert [(r.start, r.end) for r in read.regions if r.start is not None] == kept
     assert sum(len(r.boxes) for r in read.regions) == len(regions) - len(missing)
     assert len(read.relations) == len(relations) - len(asv2.uncoded_relations(grounded))
     assert asv2.encode(read, *size) == written
@@ -146,10 +156,54 @@ def test_the_parser_is_as_tolerant_as_the_official_one(text):
 def test_boxes_that_no_phrase_named():
     text = "<box>[[5, 5, 6, 6]]</box><pred>on</pred><box>[[1, 2, 3, 4]]</box><box>[]</box>"
     grounded = asv2.decode(text, 99, 99)
-    assert [(r.phrase, r.start, len(r.boxes)) for r in grounded.regions] == [("", None, 1), ("", None, 1)]
+    assert [(r.phrase, r.start, r.end, len(r.boxes)) for r in grounded.regions] == [("", 0, 0, 1), ("", None, None, 1)]
     assert grounded.relations == (Relation("on", (1,), (), start=0, end=2),)
-    assert asv2.encode(grounded, 99, 99) == text[text.index("<pred>") :]
-    assert asv2.uncoded(grounded) == (0,)
+    assert asv2.encode(grounded, 99, 99) == text
+    assert asv2.uncoded(grounded) == ()
+
+
+def test_a_bare_box_stands_where_no_phrase_can_claim_it():
+    def bare(at, *some):
+        return Region("", some, start=at, end=at)
+
+    left, right, whole = (0, 0, 0.5, 1), (0.5, 0, 1, 1), (0, 0, 1, 1)
+    cat = Region("cat", (whole,), start=5, end=8)
+    grounded = Grounded(
+        "at a cat", (bare(3, left, right), bare(5, whole), cat, bare(8, left), bare(6, left), bare(9, left))
+    )
+    assert asv2.uncoded(grounded) == (3, 4, 5)
+    written = asv2.encode(grounded, 9, 9)
+    assert written == (
+        "at <box>[[0, 0, 499, 999], [499, 0, 999, 999]]</box>a <box>[[0, 0, 999, 999]]</box>"
+        "<ref>cat</ref><box>[[0, 0, 999, 999]]</box>"
+    )
+    read = asv2.decode(written, 9, 9)
+    assert [(r.phrase, r.start, r.end, len(r.boxes)) for r in read.regions] == [
+        ("", 3, 3, 2),
+        ("", 5, 5, 1),
+        ("cat", 5, 8, 1),
+    ]
+    assert asv2.encode(read, 9, 9) == written
+
+
+def test_a_predicate_claims_boxes_too():
+    boxes = ((0, 0, 0.5, 1), (0.5, 0, 1, 1))
+    before, after = Region("", boxes[:1], start=1, end=1), Region("", boxes[1:], start=4, end=4)
+    on = Relation("on", (0,), (0,), start=2, end=4)
+    grounded = Grounded("a on", (before, after), (on,))
+    assert asv2.uncoded(grounded) == (1,)
+    text = "a<box>[[0, 0, 499, 999]]</box> <pred>on</pred><box>[[0, 0, 499, 999]]</box><box>[[0, 0, 499, 999]]</box>"
+    assert asv2.encode(grounded, 9, 9) == text
+    assert asv2.encode(asv2.decode(text, 9, 9), 9, 9) == text
+    needs_it = Grounded("a on", (before, after), (Relation("on", (0,), (1,), start=2, end=4),))
+    assert (asv2.uncoded(needs_it), asv2.uncoded_relations(needs_it)) == ((1,), (0,))
+    assert asv2.encode(needs_it, 9, 9) == "a<box>[[0, 0, 499, 999]]</box> on"
+
+
+def test_bare_boxes_of_one_place_are_one_region():
+    read = asv2.decode("a <box>[[1, 2, 3, 4]]</box><box>[]</box><box>[[5, 6, 7, 8]]</box> cat", 9, 9)
+    assert [(r.start, len(r.boxes)) for r in read.regions] == [(2, 2)]
+    assert asv2.encode(read, 9, 9) == "a <box>[[1, 2, 3, 4], [5, 6, 7, 8]]</box> cat"
 
 
 def test_several_box_lists_of_a_phrase_and_a_predicate():
@@ -172,6 +226,10 @@ def test_several_box_lists_of_a_phrase_and_a_predicate():
         ("a <ref>cat</ref><box>[[1, 2, 3, -4]]</box>", 21),
         ("a <ref>cat</ref><box>[[1, 2, 3, 4.5]]</box>", 21),
         ("a <ref>cat</ref><box>[1, 2, 3, 4]</box>", 21),
+        ("a <ref>cat</ref><box>[[3, 2, 1, 4]]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, 4], [1, 4, 3, 2]]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, ٤]]</box>", 21),
+        ("a <ref>cat</ref><box>[[1, 2, 3, " + "9" * 5000 + "]]</box>", 21),
         ("a <ref>cat</ref><box>[[1, 2, 3, 4]", 16),
         ("a <ref>cat", 2),
         ("a cat</ref>", 5),
@@ -202,11 +260,23 @@ def test_a_text_with_tags_is_not_encoded(text):
         asv2.encode(Grounded(text), 10, 10)
 
 
+@pytest.mark.parametrize("span", [(4, 6), (0, 4), (4, 4)])
+def test_a_span_that_would_cut_a_tag_out_of_a_word_is_not_encoded(span):
+    assert asv2.decode("<refs", 9, 9).text == "<refs"
+    region = Region("<refs"[slice(*span)], ((0, 0, 1, 1),), start=span[0], end=span[1])
+    with pytest.raises(SampleError, match=r"reserved_tag.* at character 0"):
+        asv2.encode(Grounded("<refs ", (region,)), 10, 10)
+
+
 def test_bad_numbers_are_not_encoded():
     with pytest.raises(SampleError, match="bad_box"):
         asv2.encode(one((0, 0, float("nan"), 1)), 10, 10)
     with pytest.raises(SampleError, match="bad_size"):
         asv2.encode(one((0, 0, 1, 1)), 0, 10)
+    with pytest.raises(SampleError, match="bad_box"):
+        asv2.encode(one((1, 0, 0, 1)), 10, 10)
+    with pytest.raises(SampleError, match="bad_size"):
+        asv2.decode("cat", 10, 0)
     assert asv2.encode(one((-0.1, 0, 1.1, 1)), 9, 9) == "<ref>cat</ref><box>[[0, 0, 999, 999]]</box>"
 
 

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from conftest import growth
 from hypothesis import given, settings
@@ -5,8 +7,10 @@ from hypothesis import strategies as st
 
 from curate.errors import SampleError
 from curate.grounding import flip_words as module
-from curate.grounding.flip_words import flip_words, flips_words
+from curate.grounding.flip_words import flip_words, flipped, flips_words
 from curate.sample import Grounded, Region, Relation
+
+WHYS = ("text", "directional", "coordinates", "unclear", "script", "language")
 
 
 def flip(text):
@@ -35,6 +39,12 @@ FLIPPED = [
     ("Counterclockwise or CLOCKWISE", "Clockwise or COUNTERCLOCKWISE"),
     ("狗在左边,猫在右边", "狗在右边,猫在左边"),
     ("right", "left"),
+    ("Left-Hand side, LEFT-MOST, left-most", "Right-Hand side, RIGHT-MOST, right-most"),
+    ("left- and right-hand sides", "right- and left-hand sides"),
+    ("a café on the left of Москва", "a café on the right of Москва"),
+    ("a man with cuff links on the left", "a man with cuff links on the right"),
+    ("3 dogs on the left", "3 dogs on the right"),
+    ("順時針", "逆時針"),
     ("the dog to the left, right?", "the dog to the right, right?"),
 ]
 
@@ -69,7 +79,14 @@ def test_what_changes(before, after):
         "she reads a book",
         "三个左右",
         "右左",
-        "gauche et droite",
+        "chain links on a fence",
+        "golf links",
+        "Москва, a big city",
+        "5 µm",
+        "a number of people",
+        "2 dogs and 3 cats",
+        "左邻右舍",
+        "右派",
     ],
 )
 def test_what_stays(text):
@@ -97,6 +114,40 @@ def test_what_stays(text):
         ("a MAP of the city", "flip_directional"),
         ("the nike logo", "flip_directional"),
         ("turn left here", "flip_directional"),
+        ("a turn left sign", "flip_text"),
+        ("the starboard rail", "flip_directional"),
+        ("a wrist watch", "flip_directional"),
+        ("the team's emblem", "flip_directional"),
+        ("player with 7 on it", "flip_text"),
+        ("a man wearing 23", "flip_text"),
+        ("jersey with the 10", "flip_text"),
+        ("the 42 bus", "flip_text"),
+        ("room 101", "flip_text"),
+        ("the number on his back", "flip_text"),
+        ("地圖", "flip_directional"),
+        ("guy on r", "flip_unclear"),
+        ("r side", "flip_unclear"),
+        ("the rt one", "flip_unclear"),
+        ("rigth dog", "flip_unclear"),
+        ("left_hand", "flip_unclear"),
+        ("1left", "flip_unclear"),
+        ("gauche et droite", "flip_language"),
+        ("El perro a la Izquierda", "flip_language"),
+        ("der Hund links im Bild", "flip_language"),
+        ("il cane a destra", "flip_language"),
+        ("собака слева от дома", "flip_script"),
+        ("большой красный дом", "flip_script"),
+        ("the word for it is слева", "flip_text"),
+        ("it is слева in the picture of a dog", "flip_script"),
+        ("كلب على اليسار", "flip_script"),
+        ("קבוצה של אנשים", "flip_script"),
+        ("犬が左にいる", "flip_script"),
+        ("左側の犬", "flip_script"),
+        ("おおきないぬ", "flip_script"),
+        ("왼쪽에 있는 개", "flip_script"),
+        ("สุนัขทางซ้าย", "flip_script"),
+        ("σκύλος και γάτα", "flip_script"),
+        ("बाईं ओर कुत्ता", "flip_script"),
         ("no right turn", "flip_directional"),
         ("a one-way street", "flip_directional"),
         ("at [0.1, 0.25, 0.3, 1.0]", "flip_coordinates"),
@@ -217,18 +268,62 @@ def test_any_text_flips_or_is_refused_by_a_known_code(text):
     try:
         assert flip(flip(text)) == text
     except SampleError as error:
-        assert error.code in {"flip_text", "flip_directional", "flip_coordinates", "flip_unclear"}
+        assert error.code in {f"flip_{why}" for why in WHYS}
 
 
 @pytest.mark.parametrize(
     "unit",
-    ["the quick brown fox is on the left of a lazy dog and that is all there is. ", "a ", "'", "[1, ", " ", "1"],
+    [
+        "the quick brown fox is on the left of a lazy dog and that is all there is. ",
+        "a ",
+        "'",
+        "[1, ",
+        " ",
+        "1",
+        "é",
+        "ж a ",
+        "der links ",
+        "a 1 ",
+        "字",
+    ],
 )
 def test_ten_megabytes_take_linear_time(unit):
-    assert growth(lambda size: flip(unit * (size // len(unit))), 10_000_000 // 8) < 24
+    def attempt(size):
+        with contextlib.suppress(SampleError):
+            flip(unit * (size // len(unit)))
+
+    assert growth(attempt, 10_000_000 // 8) < 24
 
 
 def test_the_verdicts_do_not_pile_up():
     for i in range(5000):
         flip(f"left man {i}")
     assert module._verdict.cache_info().currsize <= 4096
+
+
+def test_swapped_words_are_counted():
+    text = "the left man, right of the dog"
+    outside, inside = Region("leftmost", ()), Region("left man", (), start=4, end=12)
+    made, count = flipped(Grounded(text, (inside, outside), (Relation("right of", (0,), (1,)),)))
+    assert made == flip_words(Grounded(text, (inside, outside), (Relation("right of", (0,), (1,)),)))
+    assert count == 4
+    assert flipped(Grounded("right now"))[1] == 0
+
+
+def test_a_phrase_outside_the_text_is_judged_too():
+    for phrase, code in (("the stop sign", "flip_text"), ("слева", "flip_script"), ("gauche", "flip_language")):
+        with pytest.raises(SampleError) as caught:
+            flip_words(Grounded("a dog", (Region(phrase, ()),)))
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize("text", ["собака и кошка", "شجرة", "a b ж ж ж"])
+def test_a_script_is_named_by_its_place(text):
+    with pytest.raises(SampleError, match=r"flip_script: \d of \d+ letters, first '.' at character \d|\d+ of"):
+        flip(text)
+
+
+def test_half_of_the_letters_is_not_most():
+    assert flip("ab жж") == "ab жж"
+    with pytest.raises(SampleError, match="flip_script"):
+        flip("ab жжж")

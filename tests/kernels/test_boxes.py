@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,7 +28,6 @@ def test_empty_is_first_class():
     assert boxes.apply_affine([], (1, 0, 0, 0, 1, 0)).shape == (0, 4)
     assert boxes.area([]).shape == boxes.out_of_frame([]).shape == boxes.is_well_formed([]).shape == (0,)
     assert boxes.iou_pairwise([], [[0, 0, 1, 1]]).shape == (0, 1)
-    assert boxes.max_iou_within([], [0]).shape == boxes.max_iou_within([], [0, 0, 0]).shape == (0,)
 
 
 def test_a_wrong_shape_is_refused():
@@ -38,8 +35,6 @@ def test_a_wrong_shape_is_refused():
         boxes.area([[1, 2, 3]])
     with pytest.raises(ValueError, match="shape"):
         boxes.normalise([[1, 2, 3, 4]], [2])
-    with pytest.raises(ValueError, match="offsets"):
-        boxes.max_iou_within([[0, 0, 1, 1]], [0, 2])
 
 
 def test_known_values():
@@ -50,6 +45,7 @@ def test_known_values():
     assert boxes.area([[0, 0, 2, 3], [2, 0, 0, 3]]).tolist() == [6, 0]
     assert boxes.out_of_frame([[-0.5, 0, 0.5, 1], [0, 0, 1, 1], [2, 2, 3, 3]]).tolist() == [0.5, 0, 1]
     assert boxes.containment([[0, 0, 1, 1]], [[0, 0, 0.5, 1]]).tolist() == [0.5]
+    assert boxes.containment_pairwise([[0, 0, 1, 1], [1, 1, 1, 1]], [[0, 0, 0.5, 1]]).tolist() == [[0.5], [0]]
     assert boxes.iou_matched([[0, 0, 2, 1]], [[1, 0, 3, 1]])[0] == pytest.approx(1 / 3)
     assert boxes.is_well_formed([[0, 0, 1, 1], [0, 0, 0, 1], [0, np.nan, 1, 1], [0, 0, np.inf, 1]]).tolist() == [
         True,
@@ -70,27 +66,13 @@ def test_iou_agrees_with_the_plain_form(a, b):
             assert boxes.iou_matched([one], [two])[0] == table[i, j]
 
 
-@given(st.lists(st.lists(box, max_size=5), max_size=5), st.integers(1, 30))
-def test_max_iou_within_agrees_with_the_plain_form(groups, pairs):
-    flat = boxes.as_boxes([b for group in groups for b in group])
-    offsets = np.concatenate([[0], np.cumsum([len(group) for group in groups])])
-    expected = [
-        max((slow_iou(one, two) for j, two in enumerate(group) if j != i), default=0.0)
-        for group in groups
-        for i, one in enumerate(group)
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(boxes, "_PAIRS_AT_ONCE", pairs)  # chunk borders fall everywhere
-        found = boxes.max_iou_within(flat, offsets)
-    np.testing.assert_allclose(found, np.array(expected, float), atol=1e-12)
-
-
-def test_max_iou_within_is_fast_on_a_shard():
-    rng = np.random.default_rng(0)
-    corners = np.sort(rng.random((200_000, 2, 2)), axis=1).reshape(-1, 4)
-    begun = time.process_time()
-    boxes.max_iou_within(corners, np.arange(0, 200_001, 4))
-    assert time.process_time() - begun < 20
+@given(some_boxes, some_boxes)
+def test_containment_of_all_pairs_is_that_of_each(a, b):
+    table = boxes.containment_pairwise(a, b)
+    assert table.shape == (len(a), len(b))
+    for i, one in enumerate(a):
+        for j, two in enumerate(b):
+            assert table[i, j] == boxes.containment([one], [two])[0]
 
 
 @given(some_boxes)

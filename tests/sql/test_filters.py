@@ -88,6 +88,93 @@ def test_good_boxes():
     }
 
 
+QUALITY = ("box_count", "whole_picture_boxes", "min_box_side_px", "max_box_aspect", "max_phrase_boxes")
+QUALITY = (*QUALITY, "cross_phrase_pairs", "max_cross_phrase_iou")
+MASKS = ("mask_count", "bad_masks", "min_mask_iou", "min_mask_fill", "min_stability", "min_predicted_iou")
+
+
+def measured(relation, columns, **rows):
+    kinds = ", ".join(f"{name} DOUBLE" for name in columns)
+    return {
+        "samples": samples(*rows, "absent"),
+        relation: (f"sample_id VARCHAR, {kinds}", [(name, *row) for name, row in rows.items()]),
+    }
+
+
+def test_box_quality():
+    found = decide(
+        "box_quality",
+        measured(
+            "box_stats",
+            QUALITY,
+            good=(4, 0, 50, 2, 2, 0, 0.1),
+            at_limit=(4, 1, 8, 20, 10, 2, 0.9),
+            none=(0, 0, NAN, NAN, 0, 0, NAN),
+            null=(0, 0, None, None, 0, 0, None),
+            whole=(4, 2, 50, 2, 2, 0, 0.1),
+            small=(4, 0, 7.9, 2, 2, 0, 0.1),
+            thin=(4, 0, 50, 20.1, 2, 0, 0.1),
+            many=(14, 0, 50, 2, 11, 0, 0.1),
+            shared=(4, 0, 50, 2, 2, 3, 0.95),
+            close=(4, 0, 50, 2, 2, 1, 0.95),
+        ),
+        max_whole=1,
+        min_side=8,
+        max_aspect=20,
+        max_per_phrase=10,
+        max_same_pairs=2,
+        max_cross_iou=0.9,
+    )
+    assert found == {
+        "good": None,
+        "at_limit": None,
+        "none": None,
+        "null": None,
+        "whole": "box_whole_picture",
+        "small": "box_side_small",
+        "thin": "box_thin",
+        "many": "phrase_many_boxes",
+        "shared": "phrases_share_boxes",
+        "close": "phrases_share_box",
+        "absent": "unscored",
+    }
+
+
+def test_masks_agree():
+    found = decide(
+        "masks_agree",
+        measured(
+            "mask_agreement",
+            MASKS,
+            good=(3, 0, 0.99, 0.6, 0.97, 0.9),
+            at_limit=(3, 0, 0.9, 0.05, 0.95, 0.88),
+            none=(0, 0, NAN, NAN, NAN, NAN),
+            null=(0, 0, None, None, None, None),
+            bad=(2, 1, 0.99, 0.6, 0.97, 0.9),
+            apart=(3, 0, 0.89, 0.6, 0.97, 0.9),
+            thin=(3, 0, 0.99, 0.04, 0.97, 0.9),
+            unstable=(3, 0, 0.99, 0.6, 0.94, 0.9),
+            doubtful=(3, 0, 0.99, 0.6, 0.97, 0.87),
+        ),
+        min_mask_iou=0.9,
+        min_mask_fill=0.05,
+        min_stability=0.95,
+        min_predicted_iou=0.88,
+    )
+    assert found == {
+        "good": None,
+        "at_limit": None,
+        "none": None,
+        "null": None,
+        "bad": "mask_unreadable",
+        "apart": "mask_apart",
+        "thin": "mask_thin",
+        "unstable": "mask_unstable",
+        "doubtful": "mask_doubtful",
+        "absent": "unscored",
+    }
+
+
 def test_has_boxes():
     found = decide("has_boxes", box_stats(some=GOOD, none=(0, 0, NAN, NAN, NAN, NAN, NAN)))
     assert found == {"some": None, "none": "no_boxes", "absent": "unscored"}

@@ -1,0 +1,146 @@
+"""Records of JSON files of any size, one at a time: an array, JSON Lines, or a single value.
+
+Memory is that of the largest record, whatever the file holds. What cannot be read is told as a Found with
+`error`, never raised; only what the store does wrong is (FileNotFoundError, OutsideError). The form is told by
+the content: `[` begins an array, whose elements are the records; a first line that is a value begins JSON Lines
+(RFC 8259 values, one in a line); anything else is read as values laid out over several lines.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from curate.io import storage
+from curate.io.json_window import BLOCK_BYTES, MAX_RECORD_BYTES, Window, parse
+
+_SPACE = b" \t\r\n"
+_BOMS = {b"\xff\xfe": "UTF-16 or UTF-32", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd", b"PK": "zip"}
+_NEXT_LINE = re.compile(r"\n(?=[^\s}\],])")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One record: its place among all, its first byte in the file; `error` says why `record` is None."""
+
+    index: int
+    offset: int
+    record: Any
+    error: str | None = None
+
+
+def records(uri: str) -> Iterator[Found]:
+    """Yield the records of a JSON file in order, damaged ones with their error.
+
+    Damage of JSON Lines costs its line alone; damage inside an array ends the reading, since nothing tells where
+    the next record begins. Refused, though the next record is found: a record above MAX_RECORD_BYTES, one nested
+    too deep, NaN and Infinity (JSON has none), a key given twice, a number of thousands of digits, bytes that are
+    not UTF-8. A number such as 1e999 is JSON and becomes inf. An empty file has no records.
+    """
+    with storage.open_read(uri) as file:
+        head = file.read(BLOCK_BYTES)
+        begin = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+        kind = next((kind for mark, kind in _BOMS.items() if head.startswith(mark)), None)
+        if kind or b"\0" in head[:4]:
+            yield Found(0, 0, None, f"the file is not UTF-8 text: it looks like {kind or 'UTF-16 or UTF-32'}")
+            return
+        file.seek(begin)
+        if head[begin:].lstrip(_SPACE).startswith(b"["):
+            yield from _array(Window(file, begin))
+        elif _is_lines(head[begin:]):
+            yield from _lines(file, begin, 0)
+        else:
+            yield from _values(file, Window(file, begin))
+
+
+def _is_lines(head: bytes) -> bool:
+    """Tell whether the first line is a whole value, or broken before its end; else it goes on below."""
+    line, newline, _ = head.lstrip(_SPACE).partition(b"\n")
+    if not newline:
+        return True
+    text = line.decode("utf-8", "replace").rstrip()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.pos < len(text)
+    except (ValueError, RecursionError):
+        pass
+    return True
+
+
+def _array(window: Window) -> Iterator[Found]:
+    window.peek()
+    window.take(1)
+    index = 0
+    ended = window.peek() == "]"
+    while not ended:
+        offset = window.offset
+        record, error, sound = window.value()
+        yield Found(index, offset, record, error)
+        if not sound:
+            return
+        index += 1
+        mark, offset = window.peek(), window.offset
+        if mark not in (",", "]"):
+            what = f"{mark!r} stands where ',' or ']' must" if mark else "the file ends before the array does"
+            yield Found(index, offset, None, f"{what}, at byte {offset}; what follows is not read")
+            return
+        ended = mark == "]"
+        if not ended:
+            window.take(1)
+            window.peek()
+    window.take(1)
+    if window.peek():
+        yield Found(index, window.offset, None, f"text after the array's end, at byte {window.offset}")
+
+
+def _lines(file: BinaryIO, offset: int, index: int) -> Iterator[Found]:
+    """Yield what each line holds from `offset` on, where `file` stands."""
+    while line := file.readline(MAX_RECORD_BYTES + 1):
+        begin = offset
+        offset += len(line)
+        if len(line) > MAX_RECORD_BYTES:
+            while not line.endswith(b"\n") and (line := file.readline(BLOCK_BYTES)):
+                offset += len(line)
+            yield Found(index, begin, None, f"a record above {MAX_RECORD_BYTES >> 20} MiB")
+        elif stripped := line.strip(_SPACE):
+            begin += line.index(stripped[:1])
+            yield Found(index, begin, *_line(stripped))
+        else:
+            continue
+        index += 1
+
+
+def _line(line: bytes) -> tuple[Any, str | None]:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return None, f"not UTF-8 at byte {error.start} of the record"
+    try:
+        record, end, refused = parse(text, 0)
+    except json.JSONDecodeError as error:
+        return None, f"not JSON: {error.msg} at character {error.pos} of the record"
+    except RecursionError:
+        return None, "nested too deep"
+    if end < len(text):
+        return None, f"not JSON: more text after the record's end at character {end} of the record"
+    return (None, refused) if refused else (record, None)
+
+
+def _values(file: BinaryIO, window: Window) -> Iterator[Found]:
+    """Yield values that go over lines; after a broken one go on, line by line, where one begins at the margin."""
+    index = 0
+    while window.peek():
+        offset = window.offset
+        record, error, sound = window.value()
+        yield Found(index, offset, record, error)
+        index += 1
+        if not sound:
+            while (found := _NEXT_LINE.search(window.text, window.at)) is None:
+                if not window.drop():
+                    return
+            window.take(found.end() - window.at)
+            file.seek(window.offset)
+            yield from _lines(file, window.offset, index)
+            return

@@ -1,0 +1,119 @@
+"""What tells a candidate of a mix from others: its pictures' numbers, names and hashes, and its words."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import plugins, schema
+from curate.errors import ConfigError, nearest
+from curate.grounding.picture_ids import is_mirrored, picture_id
+from curate.io.warehouse import Warehouse, read_sql
+from curate.kernels.linked import linked
+from curate.plugins import Project
+
+FACTS = pa.schema(
+    [
+        ("place", pa.int64()),
+        ("ids", pa.list_(pa.string())),
+        ("urls", pa.list_(pa.string())),
+        ("shas", pa.list_(pa.string())),
+        ("origins", pa.list_(pa.string())),
+        ("hashes", pa.list_(pa.string())),
+        ("chain", pa.string()),
+        ("words", pa.string()),
+    ]
+)
+"""One row per candidate, in order: `place` its row, `ids` its pictures' numbers in known collections, `shas` and
+`hashes` of its pictures (`hashes` and `origins` of what they were derived from too), `chain` what was done to them
+(`hflip`, also for one that lies in a folder of mirrored pictures), `words` a digest of text, turns and boxes."""
+
+Places = npt.NDArray[np.int64]
+
+_PARENTS = pa.schema([("place", pa.int64()), ("images", pa.list_(schema.IMAGE))])
+
+
+def gate_sql(name: str, project: Project) -> str:
+    """Return the SQL of sql/gate/NAME.sql.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = plugins.files(project, "sql/gate", ".sql")
+    if name not in found:
+        raise ConfigError(f'unknown gate query "{name}"', hint=nearest(name, found))
+    return read_sql(found[name])
+
+
+def facts_of(candidates: pa.Table, project: Project, root: Warehouse | None = None) -> pa.Table:
+    """Return the FACTS of samples with the columns of SAMPLES (more do not matter), one row each, in their order.
+
+    With `root`, a warehouse that has `all_samples`, derived samples are known by their parents' pictures too.
+
+    Raises:
+        ConfigError: a query of the user's own is wrong.
+    """
+    numbered = candidates.append_column("place", pa.array(np.arange(candidates.num_rows)))
+    warehouse = Warehouse()
+    warehouse.add("candidates", numbered, numbered.schema)
+    warehouse.add("parents", _parents(numbered, project, root), _PARENTS)
+    table = warehouse.table(gate_sql("facts", project))
+    warehouse.close()
+    ids, mirrors = _named(table["names"])
+    chain = pc.if_else(pc.and_(pc.equal(table["chain"], ""), mirrors), "hflip", table["chain"])
+    columns = {**{name: table[name] for name in table.column_names}, "ids": ids, "chain": chain}
+    return pa.table([columns[name] for name in FACTS.names], schema=FACTS)
+
+
+def _parents(candidates: pa.Table, project: Project, root: Warehouse | None) -> pa.Table:
+    derived = candidates.select(["place", "dataset", "parent_id"])
+    derived = derived.filter(pc.is_valid(derived["parent_id"]))
+    if root is None or not derived.num_rows:
+        return _PARENTS.empty_table()
+    root.add("derived", derived, derived.schema)
+    return root.table(gate_sql("parents", project))
+
+
+def _named(names: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    """Return for each row the ids of its names, each once, and whether one lies among mirrored pictures."""
+    column = names.combine_chunks()
+    owner = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
+    coded = pc.list_flatten(column).dictionary_encode()
+    known = coded.dictionary.to_pylist()
+    codes = coded.indices.to_numpy(zero_copy_only=False)
+    mirrors = np.zeros(len(column), np.bool_)
+    mirrors[owner[np.array([is_mirrored(name) for name in known], np.bool_)[codes]]] = True
+    ids = pa.array([picture_id(name) for name in known], pa.string()).dictionary_encode()
+    numbers = ids.indices.fill_null(-1).to_numpy(zero_copy_only=False)[codes]
+    pairs = np.stack([owner, numbers], 1)[numbers >= 0]
+    _, first = np.unique(pairs, axis=0, return_index=True)
+    pairs = pairs[np.sort(first)]
+    ends = np.searchsorted(pairs[:, 0], np.arange(len(column) + 1))
+    values = ids.dictionary.take(pa.array(pairs[:, 1]))
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values), pa.array(mirrors)
+
+
+def picture_numbers(facts: pa.Table, joins: Mapping[str, str], copies: bool = False) -> Places:
+    """Return a number for the picture of each row of FACTS, shape (n,), the same for the same picture; -1 for none.
+
+    Pictures are the same that have the same bytes, the same number in a known collection, or either in common with a
+    third; `joins` says which numbers mean one picture. A sample of several pictures is the same as another with all
+    of them in order. What was moved otherwise (mirrored, padded) is another picture, with `copies` the same.
+    """
+    chain = np.zeros(facts.num_rows, np.int64) if copies else _codes(facts["chain"])
+    pictures = pc.list_value_length(facts["shas"]).to_numpy(zero_copy_only=False)
+    ids = _joined(facts["ids"], joins)
+    count = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
+    text = pc.binary_join(ids, "\n")
+    one = pictures <= 1
+    keys = [
+        _codes(pc.binary_join(facts["origins"], "\n")),
+        _codes(text, (count > 0) & (one | (count == pictures))),
+        *(_codes(_at(ids, place), (count > 0) & one) for place in ("first", "last")),
+    ]
+    keys[2:] = _shared(keys[1], keys[2], keys[3])
+    keyed = [np.where(key < 0, -1, key * (int(chain.max(initial=0)) + 1) + chain) for key in keys]
+    numbers = linked(facts.num_rows, keyed)
+    return np.where(np.logical_and.reduce([key < 0 for key in keys]), -1, numbers)

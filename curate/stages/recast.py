@@ -1,0 +1,166 @@
+"""One record from one written form to another: which texts it holds, of which picture, and what is lost on the way.
+
+Records are LLaVA's dialogues (haotian-liu/LLaVA, docs/Finetune_Custom_Data.md), SVIT's own (`image_id`, nested
+`content`; BAAI-DCAI/Visual-Instruction-Tuning), or those of a form that is itself a JSON object (GRiT, ODVG, COCO).
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any
+
+from curate.errors import SampleError
+from curate.grounding import dialogue
+from curate.io.coco_files import Instances
+from curate.io.sizes import Size, Sizes
+from curate.sample import Grounded
+from curate.stages import grounded_chat
+from curate.stages.layouts import Json, Picture, Refused, apart, flat, name_of, named
+from curate.stages.losses import Losses
+
+_ANY = (1_000_000, 1_000_000)  # a size where only whether there are boxes is asked
+
+
+@dataclass(slots=True)
+class Recast:
+    """What came of one record.
+
+    `lost` counts by reason what the target's form does not hold, `left` the turns without boxes, for which a form
+    of records has no place, `boxes` those written.
+    """
+
+    records: list[Json] = field(default_factory=list)
+    lost: Counter[str] = field(default_factory=Counter)
+    left: int = 0
+    boxes: int = 0
+
+
+class Recaster:
+    """Takes records from one codec's form to another's; `sizes` knows the pictures where they are at hand."""
+
+    def __init__(
+        self, reader: ModuleType, writer: ModuleType, sizes: Sizes | None, instances: Instances | None = None
+    ) -> None:
+        self._sizes, self._instances = sizes, instances
+        self._reads_text, self._writes_text = "text" in reader.HOLDS, "text" in writer.HOLDS
+        self._reads_records, self._writes_records = holds_records(reader), holds_records(writer)
+        self._decode, self._encode = reader.decode, writer.encode
+        self._losses = Losses(writer)
+
+    def recast(self, unit: Json) -> Recast:
+        """Return a record, or an entry of one (see `layouts.units`), in the target's form.
+
+        Raises Refused: `bad_record`, `no_size` where boxes need the picture's size and nothing tells it,
+        `several_pictures` where they could be of any of several, and whatever the codecs and `Sizes` raise.
+        """
+        record = flat(unit, self._sizes)
+        turns = record.get("conversations")
+        if self._reads_records and turns is None:
+            return self._record(record)
+        if not isinstance(turns, list):
+            raise Refused("bad_record", "no list of turns", "conversations")
+        picture, done = Picture(record, self._sizes), Recast()
+        changed, number = list(turns), 0
+        try:
+            read = self._chat(record, turns, picture) if self._reads_records else None
+            for number, turn in enumerate(turns):
+                value = turn.get("value") if isinstance(turn, dict) else None
+                if not isinstance(value, str):
+                    raise SampleError("bad_record", "a turn without a text")
+                before, words, after = ("", value, "") if read else apart(value)
+                grounded, size = (read[number], picture.known) if read else self._decoded(words, picture)
+                if not self._writes_records:
+                    written = before + self._encoded(grounded, size, done) + after
+                    changed[number] = turn if written == value else {**turn, "value": written}
+                elif grounded.regions:
+                    done.records.append(named(json.loads(self._encoded(grounded, size, done)), record, size))
+                else:
+                    done.left += 1
+        except SampleError as error:
+            raise Refused(error.code, error.detail, f"conversations[{number}].value") from error
+        if not self._writes_records:
+            rest = {key: value for key, value in record.items() if key not in grounded_chat.KEYS} if read else record
+            done.records.append({**rest, "conversations": changed})
+        elif len(done.records) > 1:
+            done.records = [{**each, "id": f"{each.get('id', '')}-{n}"} for n, each in enumerate(done.records)]
+        return done
+
+    def _chat(self, record: Json, turns: list[Any], picture: Picture) -> list[Grounded]:
+        """Return what each turn of a dialogue says whose boxes lie in another file."""
+        if self._instances is None:
+            raise SampleError("bad_record", "a dialogue, where records are awaited; for GVC give --instances")
+        if not all(isinstance(turn, dict) and isinstance(turn.get("value"), str) for turn in turns):
+            raise SampleError("bad_record", "a turn without a text")
+        read = grounded_chat.readings(record, self._instances, self._decode)
+        if any(grounded.regions for grounded in read):
+            picture.known = grounded_chat.size_of(record, self._instances)
+        return read
+
+    def _record(self, record: Json) -> Recast:
+        """Return a record of a form of records as another, or as a dialogue of two turns."""
+        done = Recast()
+        try:
+            grounded, size = self._decoded(json.dumps(record), Picture(record, self._sizes))
+            written = self._encoded(grounded, size, done)
+        except SampleError as error:
+            raise Refused(error.code, error.detail) from error
+        if self._writes_records:
+            done.records.append(named(json.loads(written), record, size))
+            return done
+        question = dialogue.GROUNDED if grounded.regions else dialogue.CAPTION
+        marker = f"{dialogue.IMAGE}\n" if name_of(record) is not None else ""
+        turns = [{"from": "human", "value": marker + question}, {"from": "gpt", "value": written}]
+        done.records.append(named({"conversations": turns}, record, size))
+        return done
+
+    def _decoded(self, text: str, picture: Picture) -> tuple[Grounded, Size | None]:
+        """Return what a text says, and the size it was read for; a picture is looked for where there are boxes."""
+        size = picture.known
+        if size is None:
+            try:
+                found: Grounded = self._decode(text, *_ANY)
+            except SampleError:
+                if self._is_words(text):
+                    return Grounded(text), None
+                if picture.nowhere:
+                    raise
+            else:
+                if not found.regions and not found.relations:
+                    return found, None
+            size = picture.size()
+        try:
+            return self._decode(text, *size), size
+        except SampleError:
+            if self._is_words(text):
+                return Grounded(text), size
+            raise
+
+    def _is_words(self, text: str) -> bool:
+        """Tell whether a text is a question beside texts of a form that holds no words, only phrases and tags."""
+        return not self._reads_text and not self._reads_records and "<" not in text
+
+    def _encoded(self, grounded: Grounded, size: Size | None, done: Recast) -> str:
+        if self._writes_text and not self._reads_text and not grounded.text:
+            grounded = listed(grounded)
+        if grounded.regions or grounded.relations:
+            done.boxes += self._losses.tally(grounded, done.lost)
+        elif not self._writes_text and not self._writes_records:
+            return grounded.text  # a question beside boxes stays a question
+        text: str = self._encode(grounded, *(size or _ANY))
+        return text
+
+
+def holds_records(codec: ModuleType) -> bool:
+    """Tell whether a codec's written form is a whole record, a JSON object, and not a text among others."""
+    return bool(codec.encode(Grounded("a"), 8, 8).startswith("{"))
+
+
+def listed(grounded: Grounded) -> Grounded:
+    """Return phrases that stand in no text as a text of them, a comma between."""
+    text, regions = "", []
+    for region in grounded.regions:
+        start = len(text) + 2 if text else 0
+        text = f"{text}, {region.phrase}" if text else region.phrase
+        regions.append(replace(region, start=start, end=len(text)))
+    return Grounded(text, tuple(regions))

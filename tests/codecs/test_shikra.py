@@ -1,0 +1,221 @@
+import json
+import re
+
+import pytest
+from conftest import growth
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.codecs import shikra
+from curate.errors import SampleError
+from curate.kernels.boxes import square_pad
+from curate.sample import Grounded, Region
+
+SIZES = [(640, 480), (480, 640), (1, 7), (7, 1), (333, 1000), (501, 300), (300, 300), (1, 1)]
+
+unit = st.floats(0, 1)
+boxes = st.tuples(unit, unit, unit, unit).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
+words = st.text(st.sampled_from("ab ,;.\n[]<>/05é🎈שלום猫"), max_size=30) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=30
+)
+
+
+@st.composite
+def grounded(draw):
+    text = draw(words)
+    place = st.integers(-1, len(text) + 1)
+    spans = draw(st.lists(st.tuples(place, place), max_size=5))
+    some = st.lists(boxes, min_size=1, max_size=3).map(tuple)
+    return Grounded(text, tuple(Region(text[max(a, 0) : b], draw(some), start=a, end=b) for a, b in spans))
+
+
+def one(box, text="cat", start=0):
+    return Grounded(text, (Region(text[start:], (box,), start=start, end=len(text)),))
+
+
+# shikras/shikra: box_process_function.py PlainBoxFormatter (precision 3), transform.py norm_box_xyxy and
+# box_xyxy_expand2square, flickr.py (the box stands where the phrase ends).
+
+
+def official(px, size):
+    side = max(size)
+    pads = [(side - size[i % 2]) // 2 for i in range(4)]
+    shares = [round(max(0.0, min((v + pad) / side, 1.0)), 3) for v, pad in zip(px, pads, strict=True)]
+    return ",".join(f"{share:.3f}" for share in shares)
+
+
+def test_the_published_format():
+    # client.py, example2: "What is the person<boxes> scared of?" with the box 148, 99, 576, 497; the size is ours.
+    size, px = (640, 514), (148, 99, 576, 497)
+    text = "What is the person[0.231,0.253,0.900,0.875] scared of?"
+    assert official(px, size) == "0.231,0.253,0.900,0.875"
+    box = tuple(v / size[i % 2] for i, v in enumerate(px))
+    sample = Grounded("What is the person scared of?", (Region("the person", (box,), start=8, end=18),))
+    assert shikra.encode(sample, *size) == text
+    read = shikra.decode(text, *size)
+    assert read.text == sample.text
+    assert [(r.phrase, r.start, r.end) for r in read.regions] == [("", 18, 18)]
+    assert shikra.encode(read, *size) == text
+
+
+def test_several_boxes_share_a_bracket():
+    text = "two dogs[0.100,0.200,0.300,0.400;0.500,0.200,0.700,0.400] and a cat[0.000,0.500,0.250,1.000]"
+    read = shikra.decode(text, 10, 10)
+    assert [(r.start, r.boxes) for r in read.regions] == [
+        (8, ((0.1, 0.2, 0.3, 0.4), (0.5, 0.2, 0.7, 0.4))),
+        (18, ((0.0, 0.5, 0.25, 1.0),)),
+    ]
+    assert shikra.encode(read, 10, 10) == text
+    assert shikra.decode("a man [0.1,0.2,0.3,0.4] sits", 10, 10).text == "a man  sits"
+
+
+@pytest.mark.parametrize(
+    "size", [(640, 480), (501, 300), (7, 1), (1, 7), (333, 1000), (300, 300), (400, 300), (1600, 1)]
+)
+def test_each_pixel_is_rounded_as_published(size):
+    for x in range(size[0] + 1):
+        y = x * size[1] // size[0]
+        share = (x / size[0], y / size[1])
+        assert shikra.encode(one((*share, *share)), *size) == f"cat[{official((x, y, x, y), size)}]"
+
+
+def test_official_templates_hold_no_boxes(shared):
+    folder = shared / "annotations/grounding/shikras__shikra/config/_base_/dataset/template"
+    texts = [text for file in sorted(folder.glob("*.json")) for text in json.loads(file.read_text(encoding="utf-8"))]
+    assert len(texts) > 100
+    for text in texts:
+        assert shikra.decode(text, 10, 10) == Grounded(text)
+        assert shikra.encode(Grounded(text), 10, 10) == text
+
+
+def apart(old, new, size):
+    return abs(square_pad([old], size) - square_pad([new], size)).max()
+
+
+HOSTILE = [
+    ("a cat [0.1, 0.2, 0.3]", 6),
+    ("a cat [0.1, 0.2, 0.3, 0.4, 0.5]", 6),
+    ("a cat [0.1, 0.2, 0.3, 0.4", 6),
+    ("a cat [0.1", 6),
+    ("a cat [0.1, nan, 0.3, 0.4]", 6),
+    ("a cat [NaN, 0.1, 0.3, 0.4]", 6),
+    ("a cat [0.1, 0.2, inf, 0.4]", 6),
+    ("a cat [0.1, 0.2, 1e-1, 0.4]", 6),
+    ("a cat [-0.1, 0.2, 0.3, 0.4]", 6),
+    ("a cat [0.1, 0.2, 0.3, ٠.٤]", 6),
+    ("a cat [٠.١, 0.2, 0.3, 0.4]", 6),
+    ("a cat [0.1, 0.2, 0.3, 1.001]", 7),
+    ("a cat [0.1, 0.2, 0.3, 40]", 7),
+    ("a cat [0.5, 0.2, 0.3, 0.4]", 7),
+    ("a cat [0.1, 0.5, 0.3, 0.4]", 7),
+    (f"a cat [0.1, 0.2, 0.3, {'9' * 5001}]", 7),
+    (f"a cat [0.1, 0.2, 0.3, 0.{'3' * 5001}]", 7),
+    ("[0[0.1, 0.2, 0.3, 0.4], 5", 0),
+    ("a cat [0.1,0.2,0.3,0.4;0.5,0.6,0.7]", 6),
+    ("a cat [0.1,0.2,0.3,0.4;0.5,0.6,0.4,0.7]", 23),
+    ("a point [0.5,0.6]", 8),
+]
+
+
+@given(grounded(), st.sampled_from(SIZES))
+@settings(max_examples=300)
+def test_what_is_written_comes_back(sample, size):
+    try:
+        written = shikra.encode(sample, *size)
+    except SampleError as error:
+        assert error.code == "reserved_tag"
+        return
+    read = shikra.decode(written, *size)
+    assert read.text == sample.text
+    missing = shikra.uncoded(sample)
+    told = sorted((r.start, r.end, i) for i, r in enumerate(sample.regions) if i not in missing)
+    before = [(r, box) for r in (sample.regions[i] for *_, i in told) for box in r.boxes]
+    after = [(r, box) for r in read.regions for box in r.boxes]
+    assert [r.end for r, _ in before] == [r.start for r, _ in after]
+    assert all(r.start == r.end and r.phrase == "" for r, _ in after)
+    for (_, old), (_, new) in zip(before, after, strict=True):
+        assert apart(old, new, size) <= shikra.TOLERANCE
+    assert shikra.encode(read, *size) == written
+    assert shikra.decode(shikra.encode(read, *size), *size) == read
+
+
+def test_regions_that_end_at_one_place_share_a_mark():
+    a, b, c = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0), (0.0, 0.5, 1.0, 1.0)
+    regions = (
+        Region("cat", (a,), start=2, end=5),
+        Region("", (b, c), start=5, end=5),
+        Region("a", (a,), start=3, end=4),
+        Region("cat", (a,)),
+        Region("a", (), start=0, end=1),
+    )
+    sample = Grounded("a cat", regions)
+    assert shikra.uncoded(sample) == (2, 3, 4)
+    (region,) = shikra.decode(shikra.encode(sample, 10, 10), 10, 10).regions
+    assert (region.start, region.end, len(region.boxes)) == (5, 5, 3)
+
+
+@pytest.mark.parametrize(("text", "where"), HOSTILE)
+def test_malformed_text_is_named_with_its_place(text, where):
+    with pytest.raises(SampleError) as caught:
+        shikra.decode(text, 640, 480)
+    assert caught.value.code == "bad_shikra"
+    assert re.search(rf"at character {where}( of the text without marks)?$", caught.value.detail), caught.value.detail
+    assert len(caught.value.detail) < 400
+
+
+@pytest.mark.parametrize(
+    "text", ["[1] is a citation", "[3 cats]", "[x1, y1, x2, y2]", "a [", "[]", "[[", "[0] 5, 6]", "1, 2, 3, 4"]
+)
+def test_other_brackets_are_words(text):
+    assert shikra.decode(text, 10, 10) == Grounded(text)
+    assert shikra.encode(Grounded(text), 10, 10) == text
+
+
+def test_what_is_not_written():
+    for box in [
+        (0, float("nan"), 1, 1),
+        (0, 0, float("inf"), 1),
+        (0.5, 0, 0.4, 1),
+        (0, 1, 1, 0),
+        (-float("inf"), 0, 1, 1),
+    ]:
+        with pytest.raises(SampleError, match="bad_box"):
+            shikra.encode(one(box), 10, 10)
+    for text in ["a [0.1, 0.2, 0.3, 0.4]", "[0.1, 0.2", "x [5", "[0.1;"]:
+        with pytest.raises(SampleError, match="reserved_tag"):
+            shikra.encode(Grounded(text), 10, 10)
+    for size in [(0, 5), (5, 0), (-1, 5)]:
+        with pytest.raises(SampleError, match="bad_size"):
+            shikra.encode(one((0, 0, 1, 1)), *size)
+        with pytest.raises(SampleError, match="bad_size"):
+            shikra.decode("cat", *size)
+    assert shikra.encode(one((-0.5, -0.0, 1.5, 1)), 9, 9) == shikra.encode(one((0, 0, 1, 1)), 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("before", "each", "after", "size"),
+    [
+        ("", "cat [0.1,0.2,0.3,0.4] ", "", 10_000),
+        ("", "[0.1,0.2,0.3,0.4]", "", 10_000),
+        ("", "[", "", 1_600_000),
+        ("", "[ ", "", 800_000),
+        ("[", " ", "", 1_600_000),
+        ("[", "1", "", 1_600_000),
+        ("[0.1, 0.", "1", ", 0.3, 0.4]", 1_600_000),
+        ("", "<loc>", "", 400_000),
+        ("", "[1] ", "", 400_000),
+    ],
+    ids=["many", "one", "brackets", "blank_brackets", "blanks", "digits", "decimals", "tags", "citations"],
+)
+def test_reading_is_linear(before, each, after, size):
+    def read(count):
+        text = before + each * count + after
+        for work in (shikra.decode, lambda text, w, h: shikra.encode(Grounded(text), w, h)):
+            try:
+                work(text, 640, 480)
+            except SampleError as error:
+                assert error.code in ("bad_shikra", "reserved_tag")
+
+    assert growth(read, size // 8) < 24
