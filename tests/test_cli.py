@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from curate import cli
 
 CURATE = Path(sys.executable).parent / "curate"
-COMMANDS = ("run", "check", "list", "sql", "report", "explain", "doctor", "export", "demo", "lint", "convert")
+COMMANDS = ("run", "check", "list", "sql", "report", "explain", "doctor", "export", "demo", "lint", "convert", "mix")
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ import signal
 import sys
 
 from curate.cli import jobs as jobs
+from curate.cli import mixes as mixes
 from curate.cli import records as records
 from curate.cli.app import app as app
 

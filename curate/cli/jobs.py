@@ -94,12 +94,17 @@ def check(
 
         where = project_at(project, job)
         mistakes = checks.check(job, where)
-        told, text = telling.checked(job, mistakes, checks.warnings(job, where))
+        items = [] if mistakes else checks.items(job, where)
+        told, text = telling.checked(job, mistakes, checks.warnings(job, where), items)
         probed = probing.probe_all(job, where, probe) if probe and not mistakes else []
         body = {**told, "probes": [asdict(found) for found in probed]}
         console.result(body, "\n".join([text, *map(telling.probed, probed)]))
         raise typer.Exit(
-            exits.CONFIG if mistakes else exits.FINDINGS if any(found.refused for found in probed) else exits.DONE
+            exits.CONFIG
+            if mistakes
+            else exits.FINDINGS
+            if any(found.refused for found in probed) or any(item.state != "present" for item in items)
+            else exits.DONE
         )
 
 

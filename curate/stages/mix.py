@@ -1,135 +1,217 @@
-"""Mix: measure the candidates of each component, draw from them exactly, and pack the draws."""
+"""Mix: draw from the measured candidates of each component, put the draws in order, into packs, and before ranks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curate import mixture, models, schema
-from curate.errors import SampleError, ShardError
-from curate.grounding import dialogue
-from curate.io import texts
-from curate.kernels import packing, token_count
-from curate.sample import Sample, Turn
+from curate import mixture, schema
+from curate.errors import ShardError
+from curate.kernels import balance, packing
+from curate.quotas import Budget, Wish, quotas
 
-Lengths = Callable[[Sequence[str]], list[int]]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One component as it will be drawn: its name, the job it comes from, and how much is wanted."""
+    """One component as it will be drawn: its name, the job and recipe it comes from, and how much is wanted."""
 
     name: str
     job: str
     recipe: str
-    epochs: float | None
-    samples: int | None
+    epochs: float | None = None
+    samples: int | None = None
+    weight: float | None = None
+    max_epochs: float | None = None
+    family: str | None = None
+    per_picture: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a mix is made by: token model and tokenizer, the longest sample, the pack, the seed."""
+    """How draws become packs and steps: what a pack holds, the packers to try, ranks and packs of each, the seed.
 
-    model: str
-    tokenizer: str
-    max_tokens: int
-    pack_tokens: int
-    seed: int
+    `curves` weighs components over the run, see `balance.stratified`; they need a packer that keeps the order, so that
+    with them the subset-sum is the default.
+    """
+
+    limits: packing.Limits
+    packers: tuple[str, ...] | None = None
+    ranks: int = 1
+    per_rank: int = 1
+    curves: Mapping[str, Sequence[tuple[float, float]]] | None = None
+    seed: int = 0
 
 
-def tokenizer(name: str) -> Lengths:
-    """Return the function that counts the tokens of texts: `clip`, or the path of a tokenizer.json.
+def without_room(candidates: pa.Table, limits: packing.Limits) -> pa.Table:
+    """Return the candidates with the reason `too_long` where no pack can hold one."""
+    long = packing.too_long(_tokens(candidates), limits, _column(candidates, "n_tiles"))
+    reason = pc.if_else(pa.array(long), pc.coalesce(candidates["reason"], pa.scalar("too_long")), candidates["reason"])
+    return candidates.set_column(candidates.column_names.index("reason"), "reason", reason)
+
+
+def drawn(parts: Sequence[Part], candidates: Sequence[pa.Table], budget: Budget | None, seed: int) -> pa.Table:
+    """Return the draws of all components, then the candidates that are left out, once each: MIXED without places.
+
+    Candidates have the columns of `measure.measured` and `picture`, what pictures are told apart by.
 
     Raises:
-        ConfigError: there is no such file, or it does not load.
+        ShardError: a component has nothing to draw, or too little for what it must give.
     """
-    return _clip if name == "clip" else texts.tokenizer(name)
-
-
-def _clip(lines: Sequence[str]) -> list[int]:
-    return [int(length) for length in models.tokenize_lengths(list(lines))]
-
-
-def measured(candidates: pa.Table, codec: ModuleType, recipe: Recipe, count: Lengths) -> pa.Table:
-    """Return (dataset, sample_id, n_text_tok, n_img_tok, reason) of a component's candidates, in their order.
-
-    Text is counted as the codec writes it, under vicuna_v1. `reason` says why a candidate cannot be drawn:
-    `no_text`, `too_long`, or what the codec refuses to write; such a one is counted, never cut.
-    """
-    dialogues = [_dialogue(sample, codec) for sample in schema.from_table(candidates)]
-    written = ["" if isinstance(turns, str) else dialogue.vicuna_v1(turns) for turns in dialogues]
-    text = np.array(count(written), np.int64).reshape(-1)
-    pictures = np.array([len(images or ()) for images in candidates["images"].to_pylist()], np.int64)
-    image = token_count.picture_tokens(recipe.model, pictures)
-    long = text + image > min(recipe.max_tokens, recipe.pack_tokens)
-    reasons = [
-        turns if isinstance(turns, str) else "too_long" if over else None
-        for turns, over in zip(dialogues, long.tolist(), strict=True)
+    usable = [table.filter(pc.is_null(table["reason"])) for table in candidates]
+    pictures = [_numbered(table["picture"]) for table in usable]
+    wishes = [
+        Wish(
+            name=part.name,
+            size=mixture.pass_size(picture, part.per_picture),
+            tokens=int(_tokens(table).sum()),
+            epochs=part.epochs,
+            samples=part.samples,
+            weight=part.weight,
+            max_epochs=part.max_epochs,
+            family=part.family,
+        )
+        for part, table, picture in zip(parts, usable, pictures, strict=True)
     ]
-    return pa.table(
-        {
-            "dataset": candidates["dataset"],
-            "sample_id": candidates["sample_id"],
-            "n_text_tok": pa.array(text, pa.int32()),
-            "n_img_tok": pa.array(image, pa.int32()),
-            "reason": pa.array(reasons, pa.string()),
-        }
-    )
-
-
-def _dialogue(sample: Sample, codec: ModuleType) -> tuple[Turn, ...] | str:
-    """Return the turns of a sample as the codec writes them, or the reason that there are none."""
     try:
-        return dialogue.turns_of(sample, codec.encode) or "no_text"
-    except SampleError as error:
-        return error.code
-
-
-def drawn(part: Part, candidates: pa.Table, seed: int) -> pa.Table:
-    """Return the draws of one component: rows of MIXED without packs; those with a reason once each, at the end.
-
-    Raises:
-        ShardError: the component has nothing to draw.
-    """
-    usable = candidates.filter(pa.compute.is_null(candidates["reason"]))
-    left_out = candidates.filter(pa.compute.is_valid(candidates["reason"]))
-    try:
-        wanted = mixture.quota(usable.num_rows, part.epochs, part.samples)
+        counts = quotas(wishes, budget)
     except ValueError as error:
-        raise ShardError(f"mix.{part.name}: {error}; curate report shows what its job dropped") from error
-    chosen = mixture.draws(usable["sample_id"].to_pylist(), wanted, seed)
-    rows = pa.concat_tables([usable.take([draw.index for draw in chosen]), left_out])
-    times = [draw.time for draw in chosen] + [0] * left_out.num_rows
-    rows = rows.append_column("draw", pa.array(times, pa.int32()))
-    for name, value in (("component", part.name), ("job", part.job), ("recipe", part.recipe)):
-        rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
-    return rows
+        raise ShardError(f"mix: {error}; curate report shows what the jobs dropped") from error
+    rows = []
+    for part, table, picture, whole in zip(parts, usable, pictures, candidates, strict=True):
+        keys = mixture.keys_of(table["sample_id"].to_pylist())
+        index, time = mixture.draws(keys, counts[part.name], seed, picture, part.per_picture)
+        rows.append(_labelled(table.take(pa.array(index)), part, time))
+        rest = whole.filter(pc.is_valid(whole["reason"]))
+        rows.append(_labelled(rest, part, np.zeros(rest.num_rows, np.int64)))
+    return pa.concat_tables(rows)
 
 
-def packed(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.Table, dict[str, float]]:
-    """Put the draws into packs; return the rows of MIXED in order of pack and slot, and what packing achieved."""
-    fits = pa.compute.is_null(draws["reason"]).to_numpy(zero_copy_only=False)
-    tokens = draws["n_text_tok"].to_numpy().astype(np.int64) + draws["n_img_tok"].to_numpy()
-    found = packing.pack(tokens[fits], packing.Limits(recipe.pack_tokens), seed=recipe.seed)
-    pack, slot = found.pack, found.slot
-    full_pack, full_slot = np.full(draws.num_rows, -1, np.int64), np.full(draws.num_rows, -1, np.int64)
-    full_pack[fits], full_slot[fits] = pack, slot
-    columns = {
-        **{name: draws[name] for name in draws.column_names},
-        "mix": pa.array([mix] * draws.num_rows, pa.string()),
-        "digest": pa.array([digest] * draws.num_rows, pa.string()),
-        "pack": pa.array(full_pack, pa.int32(), mask=~fits),
-        "slot": pa.array(full_slot, pa.int32(), mask=~fits),
-    }
-    table = pa.table([columns[name] for name in schema.MIXED.names], schema=schema.MIXED)
-    total = int(tokens[fits].sum())
-    facts = {
-        "samples": int(fits.sum()),
+def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.Table, dict[str, Any]]:
+    """Return the rows of MIXED in order of step, rank, pack and slot, and what the plan achieves.
+
+    The order of the draws given is of no consequence: what each is, and the seed, decide.
+    """
+    fits = pc.is_null(draws["reason"]).to_numpy(zero_copy_only=False)
+    chosen = draws.filter(pa.array(fits))
+    names = sorted(set(chosen["component"].to_pylist()))
+    curves = [(recipe.curves or {}).get(name) for name in names]
+    source = _numbered(chosen["component"], names)
+    order = balance.stratified(source, _draw_keys(chosen), recipe.seed, curves)
+    tokens, cost = _tokens(chosen)[order], _column(chosen, "cost")[order].astype(np.float64)
+    packers = recipe.packers or (("subset_sum",) if recipe.curves else None)
+    found = packing.pack(tokens, recipe.limits, _column(chosen, "n_tiles")[order], recipe.seed, packers)
+    step, rank = laid_out(found.pack, cost, recipe.ranks, recipe.per_rank)
+    places = {"step": step, "rank": rank, "pack": found.pack, "slot": found.slot}
+    places["offset"] = _offsets(found.pack, found.slot, tokens)
+    rows = _with_places(chosen.take(pa.array(order)), places)
+    rest = draws.filter(pa.array(~fits))
+    left = rest.take(pc.sort_indices(rest, [(name, "ascending") for name in ("component", "dataset", "sample_id")]))
+    table = pa.concat_tables([rows, _with_places(left, None)])
+    for name, value in (("mix", mix), ("digest", digest)):
+        table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
+    return table.select(schema.MIXED.names).cast(schema.MIXED), _facts(found, tokens, cost, (step, rank), recipe)
+
+
+def laid_out(pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: int) -> tuple[Ints, Ints]:
+    """Return (step, rank) of each sample, (N,), of which `pack` holds it and it costs `cost`.
+
+    A step takes the next ranks x per_rank packs; within it ranks are made to work equally long. Of another number of
+    ranks with as many packs in all, the steps are the same.
+    """
+    batch, packs = ranks * per_rank, int(pack.max()) + 1 if pack.size else 0
+    steps = -(-packs // batch)
+    work = np.zeros(steps * batch)
+    work[:packs] = np.bincount(pack, weights=cost, minlength=packs) if packs else 0.0
+    ranked = balance.even_ranks(work.reshape(steps, batch), ranks).reshape(-1)
+    return pack // batch, ranked[pack] if packs else pack
+
+
+def _facts(
+    found: packing.Packing,
+    tokens: Ints,
+    cost: npt.NDArray[np.float64],
+    places: tuple[Ints, Ints],
+    recipe: Recipe,
+) -> dict[str, Any]:
+    total, room = int(tokens.sum()), found.packs * recipe.limits.tokens
+    step, rank = places
+    whole = step < found.packs // (recipe.ranks * recipe.per_rank)  # the last step may lack packs
+    return {
+        "samples": int(tokens.size),
         "tokens": total,
         "packs": found.packs,
+        "pack_tokens": recipe.limits.tokens,
         "least_packs": found.bound,
-        "fill": total / (found.packs * recipe.pack_tokens) if found.packs else 0.0,
+        "fill": total / room if room else 0.0,
+        "ceiling": total / (found.bound * recipe.limits.tokens) if found.bound else 0.0,
+        "packer": found.by,
+        "packers": found.tried,
+        "ranks": recipe.ranks,
+        "steps": int(step.max()) + 1 if step.size else 0,
+        "token_balance": _balance(step[whole], rank[whole], tokens[whole].astype(np.float64), recipe.ranks),
+        "cost_balance": _balance(step[whole], rank[whole], cost[whole], recipe.ranks),
     }
-    return table.sort_by([("pack", "ascending"), ("slot", "ascending")]), facts
+
+
+def _balance(step: Ints, rank: Ints, load: npt.NDArray[np.float64], ranks: int) -> float:
+    """Return the mean over whole steps of the busiest rank's load over the mean rank's; 1.0 where there are none."""
+    if not step.size:
+        return 1.0
+    steps = int(step.max()) + 1
+    sums = np.bincount(step * ranks + rank, weights=load, minlength=steps * ranks).reshape(steps, ranks)
+    return float((sums.max(axis=1) / sums.mean(axis=1)).mean())
+
+
+def _labelled(table: pa.Table, part: Part, time: Ints) -> pa.Table:
+    table = table.append_column("draw", pa.array(time, pa.int32()))
+    for name, value in (("component", part.name), ("job", part.job), ("recipe", part.recipe)):
+        table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
+    return table
+
+
+def _with_places(table: pa.Table, places: dict[str, Ints] | None) -> pa.Table:
+    for name in ("step", "rank", "pack", "slot", "offset"):
+        values = pa.nulls(table.num_rows, pa.int32()) if places is None else pa.array(places[name], pa.int32())
+        table = table.append_column(name, values)
+    if places is None:
+        return table
+    return table.take(pa.array(np.lexsort((places["slot"], places["pack"], places["rank"], places["step"]))))
+
+
+def _offsets(pack: Ints, slot: Ints, tokens: Ints) -> Ints:
+    """Return the tokens of each sample's pack that lie before it, (N,)."""
+    order = np.lexsort((slot, pack))
+    before = np.cumsum(tokens[order]) - tokens[order]
+    first = slot[order] == 0
+    offset = np.empty(len(pack), np.int64)
+    offset[order] = before - np.repeat(before[first], np.diff(np.append(np.flatnonzero(first), len(pack))))
+    return offset
+
+
+def _draw_keys(chosen: pa.Table) -> npt.NDArray[np.uint64]:
+    columns = (chosen[name].to_pylist() for name in ("component", "dataset", "sample_id", "recipe", "draw"))
+    return mixture.keys_of(["\x00".join(map(str, row)) for row in zip(*columns, strict=True)])
+
+
+def _tokens(table: pa.Table) -> Ints:
+    return _column(table, "n_text_tok") + _column(table, "n_img_tok")
+
+
+def _column(table: pa.Table, name: str) -> Ints:
+    return np.asarray(table[name].to_numpy(), np.int64)
+
+
+def _numbered(values: pa.ChunkedArray, names: Sequence[str] | None = None) -> Ints:
+    """Return each value's number: its place in `names`, else one of its own; what is null is one of a kind."""
+    if names is not None:
+        return np.asarray(pc.index_in(values, pa.array(names, pa.string())).to_numpy(zero_copy_only=False), np.int64)
+    codes = values.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.float64)
+    none = np.isnan(codes)
+    codes[none] = len(codes) + np.arange(int(none.sum()))
+    return np.asarray(np.unique(codes, return_inverse=True)[1], np.int64).reshape(-1)

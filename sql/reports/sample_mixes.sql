@@ -1,5 +1,5 @@
 -- Where a sample stands in the last run of each mix.
-select m.mix, m.component, m.recipe, m.draw, m.pack, m.slot, m.n_text_tok, m.n_img_tok, m.reason
+select m.mix, m.component, m.recipe, m.draw, m.step, m.rank, m.pack, m.slot, m.n_text_tok, m.n_img_tok, m.reason
 from runs r
 join mixed m on m.mix = r.job and m.digest = r.digest
 where r.latest and m.sample_id = $id

@@ -1,0 +1,115 @@
+"""Records of others' files are measured where they lie, and each is found again by its place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+
+from curate.codecs import asv2, llava, plain
+from curate.errors import OutsideError, SampleError
+from curate.grounding.templates import template
+from curate.io.tokens import counter
+from curate.stages.foreign import File, Reading, digest, measured, record_at
+from curate.stages.measure import TokenModel
+
+MODEL = TokenModel("llava-1.5-336", "vicuna_v1", "abc", 2048)
+
+
+def record(number: int, question: str = "<image>\nwhat is it", **rest: Any) -> dict[str, Any]:
+    turns = [{"from": "human", "value": question}, {"from": "gpt", "value": f"thing {number}"}]
+    return {"id": number, "image": f"a/{number}.jpg", "conversations": turns, **rest}
+
+
+@pytest.fixture
+def count(tmp_path: Path) -> Any:
+    letters = sorted({*map(chr, range(32, 127)), "\n"})
+    made = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    made.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    made.add_special_tokens([AddedToken("</s>", normalized=False)])
+    made.save(str(tmp_path / "tokenizer.json"))
+    return counter(str(tmp_path / "tokenizer.json"), template("vicuna_v1"))
+
+
+def rows(path: Path, count: Any, codec: Any = plain, model: TokenModel = MODEL) -> list[dict[str, Any]]:
+    file = File("them", str(path), "plain")
+    return [row for table in measured(file, codec, codec, model, count) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_each_record_is_found_again_by_its_place(tmp_path: Path, count: Any, suffix: str) -> None:
+    records = [record(number, note="é" * number) for number in range(7)]
+    path = tmp_path / f"some.{suffix}"
+    lines = "\n".join(json.dumps(each, ensure_ascii=False) for each in records)
+    path.write_text(json.dumps(records, ensure_ascii=False, indent=1) if suffix == "json" else lines)
+    found = rows(path, count)
+    assert [row["reason"] for row in found] == [None] * 7
+    assert [record_at(str(path), row["record_offset"], row["record_bytes"]) for row in found] == records
+    assert len({row["sample_id"] for row in found}) == 7
+    assert all(row["n_img_tok"] == 576 and row["n_images"] == 1 for row in found)
+    assert len({row["n_text_tok"] for row in found}) == 1
+    assert [row["picture"] for row in found] == [f"a/{number}.jpg" for number in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("faulty", "reason"),
+    [
+        ([1, 2], "bad_record"),
+        ({"id": 1}, "bad_record"),
+        ({"conversations": []}, "bad_record"),
+        ({"conversations": [{"from": "user", "value": "x"}]}, "bad_record"),
+        ({**record(1), "image": 5}, "bad_record"),
+        (record(1, "no place for the picture"), "image_count"),
+        (record(1, "<image> <image>"), None),
+        (record(1, "<image>\n" + "x" * 3000), "too_long"),
+        ({"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ho"}]}, None),
+    ],
+)
+def test_what_cannot_be_drawn_has_its_reason(tmp_path: Path, count: Any, faulty: Any, reason: str | None) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps([record(0), faulty, record(2)]))
+    found = rows(path, count)
+    assert [row["reason"] for row in found][::2] == [None, None]
+    assert found[1]["reason"] == reason
+
+
+def test_half_a_file_ends_in_a_reason(tmp_path: Path, count: Any) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps([record(0), record(1)])[:-20])
+    assert [row["reason"] for row in rows(path, count)] == [None, "bad_record"]
+
+
+def test_sizes_are_read_where_they_count(tmp_path: Path, count: Any) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps([record(0), record(1, width=640, height=480)]))
+    model = TokenModel("qwen2.5-vl", "vicuna_v1", "abc", 2048)
+    found = rows(path, count, model=model)
+    assert [row["reason"] for row in found] == ["no_size", None]
+    assert found[1]["n_img_tok"] == 23 * 17 + 2  # 640 x 480 in patches of 28, rounded; two marks
+
+
+def test_another_written_form_is_recast() -> None:
+    reading = Reading("", llava, asv2, sized=False)
+    told = record(0, width=100, height=100)
+    told["conversations"][1]["value"] = "[0.25, 0.5, 0.75, 1.0]"
+    turns = reading.dialogue(told).turns
+    assert turns[0].value == "<image>\nwhat is it"
+    assert "<box>[[" in turns[1].value and "0.25" not in turns[1].value
+
+
+def test_two_records_in_one_are_refused() -> None:
+    nested = {"image_id": 1, "conversations": [{"content": [{"from": "user", "value": "x"}]}] * 2}
+    with pytest.raises(SampleError, match="bad_record"):
+        Reading("", llava, asv2, sized=False).dialogue(nested)
+
+
+def test_a_file_that_changed_is_seen(tmp_path: Path, count: Any) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps([record(0), record(1)]))
+    before = digest(str(path))
+    place = rows(path, count)[1]
+    path.write_text(json.dumps([record(0, note="x" * 20), record(1)]))
+    assert digest(str(path)) != before
+    with pytest.raises(OutsideError, match="any more"):
+        record_at(str(path), place["record_offset"], place["record_bytes"])

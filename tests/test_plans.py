@@ -1,0 +1,78 @@
+"""What one asks of plans that stand: another pack length, how two differ."""
+
+import json
+
+import pytest
+from conftest import Workshop
+from tokenizers import Tokenizer, models, pre_tokenizers
+from typer.testing import CliRunner
+
+from curate import cli, plans
+from curate.errors import ConfigError
+from curate.plugins import Project
+
+
+@pytest.fixture
+def shop(workshop: Workshop) -> Workshop:
+    workshop.captions(count=12, shard_rows=4)
+    made = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.save(str(workshop.folder / "tokenizer.json"))
+    workshop.write("jobs/mine.yaml", "from: tiny\n")
+    mixed(workshop, "a: {from: mine}", 2000)
+    return workshop
+
+
+def mixed(shop: Workshop, parts: str, length: int) -> str:
+    tokens = f"tokens: {{tokenizer: {shop.folder}/tokenizer.json, max: 700}}\n"
+    shop.write("jobs/mixed.yaml", f"mix: {{{parts}}}\n{tokens}pack: {{length: {length}}}\n")
+    return shop.run("mixed").jobs[-1].digest
+
+
+def asked(shop: Workshop, *words: str) -> str:
+    words = ("mix", *words, "--root", str(shop.root), "--project", str(shop.folder))
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_advice_on_pack_lengths(shop: Workshop) -> None:
+    plan = plans.find("mixed", str(shop.root))
+    facts = plan.manifest["facts"]
+    # Samples of 576 tokens and some words: three lie in 2,000 with 200 tokens to spare, four in 2,600 with some.
+    short, now, better = plans.advise(plan, str(shop.root), Project(str(shop.folder)), (600, 2000, 2600))
+    assert short.left_out > 0
+    assert (now.packs, now.slots) == (facts["packs"], 1.0)
+    assert now.ceiling == pytest.approx(facts["fill"])
+    assert better.ceiling > now.ceiling and better.slots < now.slots
+    assert "would save" in asked(shop, "advise", "mixed", "-l", "2600")
+    told = json.loads(asked(shop, "advise", "mixed", "--json"))
+    assert [each["tokens"] for each in told["lengths"]] == list(plans.LENGTHS)
+    with pytest.raises(ConfigError, match="one token"):
+        plans.advise(plan, str(shop.root), Project(str(shop.folder)), (0,))
+
+
+def test_how_two_plans_differ(shop: Workshop) -> None:
+    before = plans.find("jobs/mixed.yaml", str(shop.root)).digest
+    after = mixed(shop, "a: {from: mine, epochs: 2}, b: {from: mine, samples: 5}", 3000)
+    assert before != after
+    told = json.loads(asked(shop, "diff", f"mixed@{before[:6]}", "mixed", "--json"))
+    one, two = told["components"]
+    count = one["draws"]
+    assert one == {
+        **one, "component": "a", "other_draws": 2 * count, "only_here": 0, "only_there": 0, "in_both": count,
+    }  # fmt: skip
+    assert two["draws"] == two["in_both"] == 0 and two["only_there"] == two["other_draws"] > 0
+    text = asked(shop, "diff", f"mixed@{before}", f"mixed@{after}")
+    assert "pack_tokens: 2000 -> 3000" in text
+    same = json.loads(asked(shop, "diff", "mixed", "mixed", "--json"))["components"]
+    assert all(row["only_here"] == row["only_there"] == 0 for row in same)
+
+
+@pytest.mark.parametrize("name", ["mixt", "mixed@ffffffffffffffff", "mixed@"])
+def test_a_plan_that_is_not_there(shop: Workshop, name: str) -> None:
+    if name == "mixed@":
+        assert plans.find(name, str(shop.root)).mix == "mixed"
+        return
+    with pytest.raises(ConfigError, match=r"no mix|0 plans"):
+        plans.find(name, str(shop.root))
