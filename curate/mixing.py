@@ -1,27 +1,35 @@
-"""A job that mixes: measure the components, draw, pack, and freeze the packs with their manifest."""
+"""A job that mixes: measure the components, draw, pack, lay out, and freeze the plan with its manifest."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from curate import plugins, schema
+from curate import inventory, plugins, schema
+from curate.catalog import expand
+from curate.grounding.resolve import Policy
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.warehouse import Warehouse, read_sql
-from curate.job import MixJob, component_job
-from curate.layout import mix_folder
+from curate.job import Component, Export, MixJob, component_job
+from curate.kernels.packing import Limits
+from curate.layout import measured_file, mix_folder
 from curate.manifest import Books, Manifest
 from curate.plugins import Project, sql_report
+from curate.quotas import Budget
 from curate.results import JobResult, Listener, StageBooks
 from curate.schema import digest_of
 from curate.shards import ShardReport
-from curate.stages import mix
+from curate.stages import foreign, lengths, measure, mix
 from curate.views import open_root
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mixing:
     """One mix on its way: what it says, and the results of the jobs that it draws from."""
 
@@ -32,74 +40,152 @@ class Mixing:
     parents: tuple[JobResult, ...]
 
     def run(self, listener: Listener) -> JobResult:
-        """Draw and pack, unless the very same packs stand already.
+        """Draw, pack and lay out, unless the very same plan stands already.
 
         Raises:
-            ConfigError: a component has nothing to draw.
+            ConfigError: a file of records is not there.
+            ShardError: a component has nothing to draw, or too little for what it must give.
         """
-        codec = self.job.export.codec if self.job.export else "asv2"
-        said = self.job.model_dump(exclude={"export"})
-        digest = digest_of([said, codec, sorted((parent.job, parent.digest) for parent in self.parents)])[:16]
-        folder = f"{mix_folder(self.root, self.name)}/{digest}"
-        done = all(storage.exists(f"{folder}/{name}") for name in ("packs.parquet", "manifest.json"))
+        for error in inventory.missing(inventory.inventory(self.name, self.job)):
+            raise error
+        folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
+        done = all(storage.exists(f"{folder}/{name}") for name in ("steps.parquet", "packs.parquet", "manifest.json"))
         listener.phase("mix", self.name, 1, int(done), None)
         if not done:
             started = time.monotonic()
-            draws = self._build(codec, digest, folder)
+            draws = self._build(folder)
             listener.shard(ShardReport(self.name, 0, True, draws, seconds=time.monotonic() - started))
-        return self._result(digest, read_json(f"{folder}/manifest.json"))
+        return self._result(read_json(f"{folder}/manifest.json"))
 
-    def _build(self, codec: str, digest: str, folder: str) -> int:
-        """Measure, draw, pack and commit; return the number of draws."""
-        tokens = self.job.tokens
-        recipe = mix.Recipe(tokens.model, tokens.tokenizer, tokens.max, self.job.pack.length, self.job.seed)
-        count, module = mix.tokenizer(tokens.tokenizer), plugins.load("codecs", codec, self.project)
-        warehouse = open_root(self.root, self.project)
-        draws = []
-        for name, component in self.job.mix.items():
-            part = mix.Part(
-                name, component_job(component.from_), component.derived or "", component.epochs, component.samples
+    @cached_property
+    def digest(self) -> str:
+        """What names the plan: the recipe, the seed, the token model, and what is drawn from, by content."""
+        said = self.job.model_dump(exclude={"export", "pictures"})
+        return digest_of([said, self._written, self._tokens.identity(), sorted(self._made_of.items())])[:16]
+
+    @cached_property
+    def _made_of(self) -> dict[str, str]:
+        """Name → digest of the jobs and of the files that are drawn from."""
+        jobs = {parent.job: parent.digest for parent in self.parents}
+        return {**jobs, **{name: foreign.digest(file.uri) for name, file in self._files.items()}}
+
+    @cached_property
+    def _written(self) -> tuple[str, Policy | None]:
+        """The codec in which lengths are measured, and which of overlapping phrases it writes."""
+        export = self.job.export or Export.model_validate({"as": "llava_json"})
+        return export.codec, export.phrases
+
+    @cached_property
+    def _tokens(self) -> measure.TokenModel:
+        return lengths.token_model(self.job.tokens)
+
+    @cached_property
+    def _files(self) -> dict[str, foreign.File]:
+        """Component → its file, where it is one."""
+        root = self.job.pictures.root if self.job.pictures else None
+        return {
+            name: foreign.File(
+                name,
+                self._expanded(part.from_, f"mix.{name}.from"),
+                part.codec or self._written[0],
+                self._expanded(part.images or root, f"mix.{name}.images"),
             )
-            candidates = mix.measured(self._candidates(warehouse, part), module, recipe, count)
-            draws.append(mix.drawn(part, candidates, self.job.seed))
+            for name, part in self.job.mix.items()
+            if part.is_file()
+        }
+
+    def _expanded(self, text: str | None, where: str) -> str:
+        return expand(text or "", f"jobs/{self.name}.yaml", where)
+
+    def _build(self, folder: str) -> int:
+        """Measure, draw, pack, lay out and commit; return the number of draws."""
+        job = self.job
+        limits = Limits(job.pack.length, job.pack.tiles, job.pack.samples, job.pack.align)
+        recipe = mix.Recipe(limits, job.pack.by, job.layout.ranks, job.layout.per_rank, job.layout.curves, job.seed)
+        parts = [_part(name, component) for name, component in job.mix.items()]
+        warehouse = open_root(self.root, self.project, empty=True)
+        candidates = [mix.without_room(self._measured(warehouse, part), limits) for part in parts]
         warehouse.close()
-        packed, facts = mix.packed(pa.concat_tables(draws), recipe, self.name, digest)
-        tables.write_table(f"{folder}/packs.parquet", packed, {"curate.mix": digest})
+        budget = Budget(**job.budget.model_dump()) if job.budget else None
+        draws = mix.drawn(parts, candidates, budget, job.seed)
+        packed, facts = mix.planned(draws, recipe, self.name, self.digest)
+        tables.write_table(f"{folder}/steps.parquet", mix.steps_of(packed, recipe), {"curate.mix": self.digest})
+        tables.write_table(f"{folder}/packs.parquet", packed, {"curate.mix": self.digest})
         manifest = Manifest(
             name=self.name,
-            plan=digest,
+            plan=self.digest,
             books=_books(packed),
             shards={"packs": schema.content_digest(packed)},
-            parents={parent.job: parent.digest for parent in self.parents},
-            facts={**facts, "tokens_model": tokens.model_dump(), "components": _components(packed)},
+            parents=self._made_of,
+            facts={
+                **facts,
+                "tokens_model": self._tokens.identity(),
+                "components": _components(packed),
+                "files": {name: asdict(file) for name, file in self._files.items()},
+            },
         )
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
         return int(packed.num_rows)
 
-    def _candidates(self, warehouse: Warehouse, part: mix.Part) -> pa.Table:
-        sql = read_sql(sql_report("component", self.project))
-        return warehouse.table(sql, {"job": part.job, "recipe": part.recipe})
+    def _measured(self, warehouse: Warehouse, part: mix.Part) -> pa.Table:
+        """Return the lengths of a component's candidates, from where they stand already if they do."""
+        source = self._made_of[part.name if part.name in self._files else part.job]
+        file = self._files.get(part.name)
+        how = [asdict(file)] if file else [part.job, part.recipe]
+        key = digest_of([source, *how, self._written, self._tokens.identity()])[:16]
+        path = measured_file(self.root, part.name if file else part.job, key)
+        if not storage.exists(path):
+            codec, count = plugins.load("codecs", self._written[0], self.project), lengths.counter(self.job.tokens)
+            found = (
+                foreign.measured(file, self._reader(file), codec, self._tokens, count)
+                if file
+                else self._of_job(warehouse, part, codec, count)
+            )
+            table = lengths.sidecar(found, part.job, part.recipe, self._written[0], self._tokens)
+            tables.write_table(path, table, {})
+        return tables.read_table(path, [name for name in schema.LENGTHS.names if name not in lengths.LABELS])
 
-    def _result(self, digest: str, manifest: dict[str, Any]) -> JobResult:
+    def _of_job(
+        self, warehouse: Warehouse, part: mix.Part, codec: ModuleType, count: measure.Count
+    ) -> Iterator[pa.Table]:
+        sql = read_sql(sql_report("component", self.project))
+        for rows in warehouse.batches(sql, {"job": part.job, "recipe": part.recipe}):
+            yield measure.measured(rows, codec, self._tokens, count, self._written[1])
+
+    def _reader(self, file: foreign.File) -> ModuleType:
+        return plugins.load("codecs", file.codec, self.project)
+
+    def _result(self, manifest: dict[str, Any]) -> JobResult:
         books = manifest["books"]
         rows = StageBooks(self.name, "mix", books["ok"], books["kept"], books["dropped"])
         complete = all(parent.complete for parent in self.parents)
-        return JobResult(self.name, "mix", "", digest, "", "", complete, (rows,), manifest["facts"])
+        return JobResult(self.name, "mix", "", self.digest, "", "", complete, (rows,), manifest["facts"])
+
+
+def _part(name: str, component: Component) -> mix.Part:
+    said = component.model_dump(exclude={"from_", "derived", "codec", "images"})
+    job = component.from_ if component.is_file() else component_job(component.from_)
+    return mix.Part(name, job, component.derived or "", **said)
 
 
 def _books(packed: pa.Table) -> Books:
-    reasons = [reason for reason in packed["reason"].to_pylist() if reason is not None]
-    dropped = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-    return Books(packed.num_rows, packed.num_rows, {}, packed.num_rows - len(reasons), dropped)
+    told = packed["reason"].drop_null().value_counts().to_pylist()
+    dropped = {each["values"]: each["counts"] for each in sorted(told, key=lambda each: str(each["values"]))}
+    return Books(packed.num_rows, packed.num_rows, {}, packed.num_rows - sum(dropped.values()), dropped)
 
 
 def _components(packed: pa.Table) -> dict[str, dict[str, int]]:
     """Return component → samples drawn, their tokens, and how many candidates were left out."""
-    out: dict[str, dict[str, int]] = {}
-    columns = (packed[name].to_pylist() for name in ("component", "n_text_tok", "n_img_tok", "reason"))
-    for component, text, image, reason in zip(*columns, strict=True):
-        row = out.setdefault(component, {"samples": 0, "tokens": 0, "left_out": 0})
-        row["left_out" if reason else "samples"] += 1
-        row["tokens"] += 0 if reason else text + image
-    return dict(sorted(out.items()))
+    fits = pc.is_null(packed["reason"])
+    tokens = pc.if_else(fits, pc.add(packed["n_text_tok"], packed["n_img_tok"]), 0)
+    table = pa.table({"component": packed["component"], "fits": pc.cast(fits, pa.int64()), "tokens": tokens})
+    sums = table.group_by("component").aggregate([("fits", "sum"), ("tokens", "sum"), ("fits", "count")]).to_pylist()
+    return {
+        row["component"]: {
+            "samples": row["fits_sum"],
+            "tokens": row["tokens_sum"],
+            "left_out": row["fits_count"] - row["fits_sum"],
+        }
+        for row in sorted(sums, key=lambda row: str(row["component"]))
+    }

@@ -108,13 +108,69 @@ MIXED = pa.schema(
         ("recipe", pa.string()),
         ("draw", pa.int32()),
         ("n_text_tok", pa.int32()),
+        ("n_label_tok", pa.int32()),
         ("n_img_tok", pa.int32()),
+        ("n_tiles", pa.int32()),
+        ("n_images", pa.int32()),
+        ("cost", pa.int64()),
+        ("step", pa.int32()),
+        ("rank", pa.int32()),
         ("pack", pa.int32()),
         ("slot", pa.int32()),
+        ("offset", pa.int32()),
+        ("record_offset", pa.int64()),
+        ("record_bytes", pa.int64()),
         ("reason", pa.string()),
     ]
 )
-"""One row per draw of a mix; `pack` and `slot` are null where `reason` says why the draw was left out."""
+"""One row per draw of a mix, in order of step, rank, pack and slot; null where `reason` says why it is left out.
+
+`offset` is the token of the pack that the draw begins at; `record_offset` and `record_bytes` are where a record of a
+file lies that is itself a component, `job` is then that file.
+"""
+
+STEPS = pa.schema(
+    [
+        ("mix", pa.string()),
+        ("digest", pa.string()),
+        ("step", pa.int32()),
+        ("first_row", pa.int64()),
+        ("rows", pa.int32()),
+        ("packs", pa.int32()),
+        ("tokens", pa.int64()),
+        ("busiest_tokens", pa.int64()),
+        ("cost", pa.int64()),
+        ("busiest_cost", pa.int64()),
+    ]
+)
+"""One row per step of a plan: its rows in the plan's file, and the load of all ranks and of the busiest of them."""
+
+LABEL = pa.dictionary(pa.int8(), pa.string())
+"""One word for all rows of a file."""
+
+LENGTHS = pa.schema(
+    [
+        ("job", LABEL),
+        ("recipe", LABEL),
+        ("codec", LABEL),
+        ("model", LABEL),
+        ("template", LABEL),
+        ("tokenizer", LABEL),
+        ("dataset", pa.string()),
+        ("sample_id", pa.string()),
+        ("picture", pa.string()),
+        ("n_text_tok", pa.int32()),
+        ("n_label_tok", pa.int32()),
+        ("n_img_tok", pa.int32()),
+        ("n_tiles", pa.int32()),
+        ("n_images", pa.int32()),
+        ("cost", pa.int64()),
+        ("record_offset", pa.int64()),
+        ("record_bytes", pa.int64()),
+        ("reason", pa.string()),
+    ]
+)
+"""One row per sample of a job, written form and token model; `picture` is the sha256 of the first picture."""
 
 UNSTABLE = ("attempts", "fetched_at", "error_detail")
 """Columns that honest re-runs may change, left out of content digests."""

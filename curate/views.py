@@ -33,21 +33,23 @@ RUNS = pa.schema(
 _SCORES = re.compile(r"/scores/(?P<folder>(?P<name>\w+?)-v(?P<version>\d+)(?:-[0-9a-f]{8})?)/[^/]+\.parquet$")
 
 
-def open_root(root: str, project: Project) -> Warehouse:
-    """Return a warehouse with the relations `all_samples`, `verdicts`, `children`, `mixed`, `runs`, one per
-    scorer, and every view of the project.
+def open_root(root: str, project: Project, empty: bool = False) -> Warehouse:
+    """Return a warehouse with the relations `all_samples`, `verdicts`, `children`, `mixed`, `steps`, `token_counts`, `runs`,
+    one per scorer, and every view of the project.
 
     Raises:
-        ConfigError: the root holds no dataset, or a view of the project is wrong.
+        ConfigError: the root holds nothing, unless it may be `empty`, or a view of the project is wrong.
     """
     base = sound_root(root)
-    if not storage.glob(f"{base}/*/plan.json"):
+    if not empty and not storage.glob(f"{base}/*/plan.json") and not storage.glob(f"{base}/mixes/*/*/packs.parquet"):
         raise ConfigError(f"nothing curated under {root}", hint="curate run JOB --root URL, or curate demo")
     warehouse = Warehouse()
     warehouse.add("all_samples", storage.glob(f"{base}/*/samples/*.parquet"), schema.SAMPLES)
     warehouse.add("verdicts", storage.glob(f"{base}/*/decisions/*/*.parquet"), schema.VERDICTS)
     warehouse.add("children", storage.glob(f"{base}/*/augmented/*/*.parquet"), schema.CHILDREN)
     warehouse.add("mixed", storage.glob(f"{base}/mixes/*/*/packs.parquet"), schema.MIXED)
+    warehouse.add("steps", storage.glob(f"{base}/mixes/*/*/steps.parquet"), schema.STEPS)
+    warehouse.add("token_counts", storage.glob(f"{base}/lengths/*/*.parquet"), schema.LENGTHS)
     warehouse.add("runs", runs_table(root), RUNS)
     scored = set()
     for name, files in score_files(storage.glob(f"{base}/*/scores/*/*.parquet")).items():

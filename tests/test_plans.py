@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from curate import cli, plans
 from curate.errors import ConfigError
+from curate.packs import Packs
 from curate.plugins import Project
+from curate.views import open_root
 
 
 @pytest.fixture
@@ -76,3 +78,30 @@ def test_a_plan_that_is_not_there(shop: Workshop, name: str) -> None:
         return
     with pytest.raises(ConfigError, match=r"no mix|0 plans"):
         plans.find(name, str(shop.root))
+
+
+def test_any_step_on_any_divisor_of_the_ranks(shop: Workshop) -> None:
+    tokens = f"tokens: {{tokenizer: {shop.folder}/tokenizer.json, max: 700}}\n"
+    rest = "pack: {length: 1300}\nlayout: {ranks: 4, per_rank: 2}\n"
+    shop.write("jobs/mixed.yaml", f"mix: {{a: {{from: mine, epochs: 5}}}}\n{tokens}{rest}")
+    result = shop.run("mixed").jobs[-1]
+    plan = Packs(f"{shop.root}/mixes/mixed/{result.digest}")
+    assert (plan.steps, plan.ranks) == (result.facts["steps"], 4)
+    whole = {}
+    for step in range(plan.steps):
+        four = [plan.packs(step, rank) for rank in range(4)]
+        two = [plan.packs(step, rank, 2) for rank in range(2)]
+        assert two == [four[0] + four[1], four[2] + four[3]]
+        assert plan.packs(step, 0, 1) == two[0] + two[1]
+        assert step == plan.steps - 1 or all(len(packs) == 2 for packs in four)
+        for pack in plan.packs(step, 0, 1):
+            assert [row["slot"] for row in pack] == list(range(len(pack)))
+            whole.update({(row["sample_id"], row["draw"]): row for row in pack})
+    assert len(whole) == result.facts["samples"]
+    warehouse = open_root(str(shop.root), Project(str(shop.folder)))
+    steps = warehouse.table("select * from steps order by step").to_pylist()
+    warehouse.close()
+    assert sum(row["rows"] for row in steps if row["digest"] == result.digest) == len(whole)
+    for asked in ((0, 0, 3), (0, 4, 4), (plan.steps, 0, 1), (-1, 0, 1), (0, 0, 0)):
+        with pytest.raises(ConfigError):
+            plan.packs(*asked)

@@ -11,7 +11,6 @@ from curate.grounding.dialogue import CAPTION, GROUNDED, IMAGE
 from curate.sample import Region, Relation, Sample, Turn, sample_id
 
 
-
 def merged(samples: Sequence[Sample]) -> Sample:
     """Return one sample whose turns are those of all, in the order given; a single sample comes back as it is.
 

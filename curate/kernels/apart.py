@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,7 @@ def apart(order: Places, picture: Places, steps: int, batch: int) -> tuple[Place
 
 
 def too_near(shown: Places, gap: int) -> int:
-    """Return how many of the pictures shown, shape (n,), below 0 for none, come under `gap` places behind themselves."""
+    """Return how many of the pictures shown, shape (n,), come again within `gap` places; below 0 is none."""
     places = np.flatnonzero(shown >= 0)
     places = places[np.argsort(shown[places], kind="stable")]
     again = shown[places[1:]] == shown[places[:-1]]
@@ -110,8 +110,7 @@ def _spread(shown: Places, gap: int) -> Places:
     rest: dict[int, deque[int]] = {}
     for place, number in enumerate(shown.tolist()):
         rest.setdefault(number, deque()).append(place)
-    single: Sequence[int] = rest.pop(-1, ())
-    filling = iter(single)
+    filling = iter(rest.pop(-1, ()))
     ready = [(-len(places), places[0], number) for number, places in rest.items()]
     heapq.heapify(ready)
     resting: deque[tuple[int, int]] = deque()  # (free, picture), soonest first
@@ -125,8 +124,8 @@ def _spread(shown: Places, gap: int) -> Places:
             if len(rest[number]) > 1:
                 resting.append((len(out) + gap, number))
             out.append(rest[number].popleft())
-        elif (place := next(filling, None)) is not None:
-            out.append(place)
+        elif (filler := next(filling, None)) is not None:
+            out.append(filler)
         else:  # nothing may come: it was not to be had
             number = resting.popleft()[1]
             heapq.heappush(ready, (-len(rest[number]), rest[number][0], number))

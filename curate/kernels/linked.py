@@ -1,6 +1,4 @@
-"""Things that share any of several keys are one: numbers for such groups."""
-
-from collections.abc import Sequence
+"""Things that share a key are one: numbers for such groups."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,25 +6,23 @@ import numpy.typing as npt
 Places = npt.NDArray[np.int64]
 
 
-def linked(count: int, keys: Sequence[Places]) -> Places:
-    """Return for each of `count` things, shape (n,), the lowest place that it is linked with, its own if none.
+def linked(count: int, things: Places, keys: Places) -> Places:
+    """Return for each of `count` things, shape (n,), the lowest thing that it is linked with, itself if with none.
 
-    Each of `keys` has shape (n,) too; things of equal key are linked, and so is what is linked with either; below 0
-    is no key. The lowest label spreads and chains are cut short as in Zhang, Azad, Buluç, "Parallel algorithms for
-    finding connected components using linear algebra", 2020: a long chain takes few rounds. Raises ValueError for
-    keys of another length.
+    Thing `things[i]` has the key `keys[i]` (from 0 up, in any order); both have shape (m,), and a thing may have
+    several. Things with a key in common are linked, and so is whatever is linked with either. The lowest label spreads
+    and chains are cut short as in Zhang, Azad, Buluç, "Parallel algorithms for finding connected components using
+    linear algebra", 2020: a long chain takes few rounds. Raises ValueError for arrays of unequal length.
     """
-    if any(len(key) != count for key in keys):
-        raise ValueError(f"keys of {sorted({len(key) for key in keys})} entries for {count} things")
+    if len(things) != len(keys):
+        raise ValueError(f"{len(keys)} keys of {len(things)} things")
     label = np.arange(count)
-    shared = [(np.flatnonzero(key >= 0), np.unique(key[key >= 0], return_inverse=True)[1]) for key in keys]
+    groups = int(keys.max(initial=-1)) + 1
     while True:
         before = label.copy()
-        for places, group in shared:
-            lowest = np.full(int(group.max(initial=-1)) + 1, count)
-            np.minimum.at(lowest, group, label[places])
-            np.minimum.at(label, label[places], lowest[group])
-            label[places] = np.minimum(label[places], lowest[group])
+        lowest = np.full(groups, count)
+        np.minimum.at(lowest, keys, label[things])
+        np.minimum.at(label, label[things], lowest[keys])
         label = label[label]
         if np.array_equal(label, before):
             return label

@@ -24,11 +24,15 @@ FACTS = pa.schema(
         ("hashes", pa.list_(pa.string())),
         ("chain", pa.string()),
         ("words", pa.string()),
+        ("has_words", pa.bool_()),
     ]
 )
 """One row per candidate, in order: `place` its row, `ids` its pictures' numbers in known collections, `shas` and
 `hashes` of its pictures (`hashes` and `origins` of what they were derived from too), `chain` what was done to them
-(`hflip`, also for one that lies in a folder of mirrored pictures), `words` a digest of text, turns and boxes."""
+(`hflip`, also for one that lies in a folder of mirrored pictures), `words` a digest of text,
+turns and boxes."""
+
+JOINS = pa.schema([("id", pa.string()), ("same", pa.string())])
 
 Places = npt.NDArray[np.int64]
 
@@ -95,25 +99,30 @@ def _named(names: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values), pa.array(mirrors)
 
 
-def picture_numbers(facts: pa.Table, joins: Mapping[str, str], copies: bool = False) -> Places:
+def picture_numbers(facts: pa.Table, joins: Mapping[str, str], project: Project, copies: bool = False) -> Places:
     """Return a number for the picture of each row of FACTS, shape (n,), the same for the same picture; -1 for none.
 
-    Pictures are the same that have the same bytes, the same number in a known collection, or either in common with a
-    third; `joins` says which numbers mean one picture. A sample of several pictures is the same as another with all
-    of them in order. What was moved otherwise (mirrored, padded) is another picture, with `copies` the same.
+    Rows are numbered by their order, whatever `place` says. Pictures are the same that have the same bytes, the same
+    number in a known collection, or either in common with a third; `joins` says which numbers mean one picture. A
+    sample of several pictures is the same as another with all of them in order. What was moved otherwise (mirrored,
+    padded) is another picture, with `copies` the same.
+
+    Raises:
+        ConfigError: a query of the user's own is wrong.
     """
-    chain = np.zeros(facts.num_rows, np.int64) if copies else _codes(facts["chain"])
-    pictures = pc.list_value_length(facts["shas"]).to_numpy(zero_copy_only=False)
-    ids = _joined(facts["ids"], joins)
-    count = pc.list_value_length(ids).to_numpy(zero_copy_only=False)
-    text = pc.binary_join(ids, "\n")
-    one = pictures <= 1
-    keys = [
-        _codes(pc.binary_join(facts["origins"], "\n")),
-        _codes(text, (count > 0) & (one | (count == pictures))),
-        *(_codes(_at(ids, place), (count > 0) & one) for place in ("first", "last")),
-    ]
-    keys[2:] = _shared(keys[1], keys[2], keys[3])
-    keyed = [np.where(key < 0, -1, key * (int(chain.max(initial=0)) + 1) + chain) for key in keys]
-    numbers = linked(facts.num_rows, keyed)
-    return np.where(np.logical_and.reduce([key < 0 for key in keys]), -1, numbers)
+    count = facts.num_rows
+    warehouse = Warehouse()
+    warehouse.add("facts", facts.set_column(0, "place", pa.array(np.arange(count))), FACTS)
+    warehouse.add("joins", joins_table(joins), JOINS)
+    table = warehouse.table(gate_sql("pictures", project), {"copies": copies}).combine_chunks()
+    warehouse.close()
+    keys = pc.fill_null(pc.dictionary_encode(table["key"]).combine_chunks().indices, 0).to_numpy(zero_copy_only=False)
+    things = table["place"].to_numpy()
+    has = np.zeros(count, np.bool_)
+    has[things] = True
+    return np.where(has, linked(count, things, keys.astype(np.int64)), -1)
+
+
+def joins_table(joins: Mapping[str, str]) -> pa.Table:
+    """Return the relation `joins`: which number of a picture means the same as which."""
+    return pa.table({"id": pa.array(joins, pa.string()), "same": pa.array(joins.values(), pa.string())}, schema=JOINS)

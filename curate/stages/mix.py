@@ -132,6 +132,33 @@ def laid_out(pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: in
     return pack // batch, ranked[pack] if packs else pack
 
 
+def steps_of(plan: pa.Table, recipe: Recipe) -> pa.Table:
+    """Return the rows of STEPS for rows of MIXED in their order: where each step lies, and how its ranks are loaded."""
+    placed = plan.filter(pc.is_valid(plan["step"]))
+    step, rank = _column(placed, "step"), _column(placed, "rank")
+    count = int(step[-1]) + 1 if step.size else 0
+    rows = np.bincount(step, minlength=count)
+    loads = {}
+    for name, load in (("tokens", _tokens(placed)), ("cost", _column(placed, "cost"))):
+        sums = np.zeros(count * recipe.ranks, np.int64)
+        np.add.at(sums, step * recipe.ranks + rank, load)
+        loads[name] = sums.reshape(count, recipe.ranks)
+    packs = np.bincount(step, weights=_column(placed, "slot") == 0, minlength=count).astype(np.int64)
+    columns = {
+        "mix": pa.array(plan["mix"][:1].to_pylist() * count, pa.string()),
+        "digest": pa.array(plan["digest"][:1].to_pylist() * count, pa.string()),
+        "step": np.arange(count),
+        "first_row": np.cumsum(rows) - rows,
+        "rows": rows,
+        "packs": packs,
+        "tokens": loads["tokens"].sum(axis=1),
+        "busiest_tokens": loads["tokens"].max(axis=1, initial=0),
+        "cost": loads["cost"].sum(axis=1),
+        "busiest_cost": loads["cost"].max(axis=1, initial=0),
+    }
+    return pa.table(columns).cast(schema.STEPS)
+
+
 def _facts(
     found: packing.Packing,
     tokens: Ints,

@@ -1,13 +1,19 @@
--- Candidates of the same picture, byte for byte, moved alike, with the same words as one before them, and that one.
--- Boxes that differ by less than a hundredth count as the same; what has neither picture nor words is not compared.
-select f.place, g.first
-from facts f
+-- Candidates of the same pictures, byte for byte, moved alike, with the same words as one before them, and that one.
+-- What has neither picture nor words has nothing to be compared by.
+with marked as (
+    select
+        place, chain, words, lower(array_to_string(shas, ' ')) as pixels
+    from facts
+    where not list_contains(list_transform(shas, lambda sha: coalesce(sha, '') = ''), true)
+        and (len(shas) > 0 or has_words)
+)
+select m.place, g.first
+from marked m
 join (
     select pixels, chain, words, min(place) as first
-    from facts
-    where pixels is not null
+    from marked
     group by all
     having count(*) > 1
-) g on g.pixels = f.pixels and g.chain = f.chain and g.words = f.words
-where g.first < f.place
-order by f.place
+) g on g.pixels = m.pixels and g.chain = m.chain and g.words = m.words
+where g.first < m.place
+order by m.place

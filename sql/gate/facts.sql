@@ -11,8 +11,8 @@ select
     list_filter(
         list_concat(
             [c.source_key, c.url],
-            [n.meta ->> '$.image', n.meta ->> '$.file_name', n.meta ->> '$.image_path', n.meta ->> '$.coco_url'],
-            n.meta ->> '$.image[*]'
+            json_extract_string(n.meta, ['$.image', '$.file_name', '$.image_path', '$.coco_url']),
+            case when n.meta like '%[%' then n.meta ->> '$.image[*]' end
         ),
         lambda name: name is not null
     ) as names,
@@ -32,7 +32,8 @@ select
                 ])
             })
         })::varchar
-    ) as words
+    ) as words,
+    coalesce(len(c.conversations), 0) > 0 or coalesce(trim(c.text), '') <> '' as has_words
 from candidates c
 join named n on n.place = c.place
 left join parents p on p.place = c.place

@@ -29,6 +29,7 @@ def read(folder: Path, data: bytes | str, name: str = "in.json") -> list[json_st
     found = list(records(put(folder, data, name)))
     assert [one.index for one in found] == list(range(len(found)))
     assert all((one.record is None) or (one.error is None) for one in found)
+    assert all((one.text == "") is (one.error is not None) for one in found)
     return found
 
 
@@ -70,6 +71,8 @@ def test_the_same_records_as_json_loads(values, bom, how, block, folder):
     for one, end in zip(found, ends, strict=True):  # the offset is the record's first byte
         rest = data[one.offset : end].decode("utf-8", "surrogatepass")
         assert json.JSONDecoder().raw_decode(rest)[0] == one.record
+        assert rest.startswith(one.text)
+        assert json.loads(one.text) == one.record
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "[]", " [ ] ", "\ufeff[]\n"])
@@ -271,6 +274,14 @@ def test_a_file_that_is_not_finished_has_no_name(tmp_path):
         raise KeyError
     assert target.read_bytes() == b"[\n1\n]\n"
     assert [path.name for path in target.parent.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize("text", ['{"a":\t1.50}', '{"a":\n1.50}', '{"a":\r1.50}', ""])
+def test_a_text_is_written_where_it_is_one_line(text, tmp_path):
+    with ArrayWriter(str(tmp_path / "o.jsonl")) as writer:
+        writer.write({"a": 1.5}, text)
+    kept = "\t" in text
+    assert (tmp_path / "o.jsonl").read_text() == (text if kept else '{"a": 1.5}') + "\n"
 
 
 @pytest.mark.parametrize("value", [float("nan"), [float("-inf")], {"a": {1, 2}}, {"a": b""}])

@@ -4,20 +4,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import growth
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
-from curate import mixture, schema
+from curate import schema
 from curate.codecs import asv2, plain
 from curate.errors import ConfigError, SampleError
 from curate.grounding import dialogue
 from curate.grounding.templates import template
 from curate.io.tokens import counter
 from curate.sample import Grounded, ImageRef, Region, Sample, Turn
-from curate.stages import measure, mix
+from curate.stages import measure
 from curate.stages.measure import TokenModel, measured
 
 ANSWER = (Turn("human", "what is it"), Turn("gpt", "a red bus"))
@@ -68,6 +67,7 @@ def test_the_columns_of_one_sample(tokenizer: str) -> None:
     assert row == {
         "dataset": "tiny",
         "sample_id": f"{1:032x}",
+        "picture": None,
         "n_text_tok": text,
         "n_label_tok": len(" a red bus") + 1,
         "n_img_tok": 576,
@@ -175,22 +175,6 @@ def test_a_tokenizer_of_lengths_alone_counts_answers_without_its_marks() -> None
     assert first["n_label_tok"] == len(" a red bus") + len("</s>")
     assert (second["n_text_tok"], second["n_label_tok"], second["reason"]) == (0, 0, "no_text")
     assert measured(schema.to_table([]), plain, model(), measure.by_lengths(lengths)).num_rows == 0
-
-
-def test_it_stands_in_for_what_the_mix_measures_now() -> None:
-    samples = [sample(number, images=[image()] * (number % 2)) for number in range(6)] + [sample(6, turns=())]
-    candidates = schema.to_table(samples)
-    before = mix.measured(candidates, plain, mix.Recipe("llava-1.5-336", "", 2048, 4096, 1), lengths)
-    after = measured(candidates, plain, model(most=2048), measure.by_lengths(lengths))
-    for column in ("dataset", "sample_id", "n_img_tok", "reason"):
-        assert after[column].to_pylist() == before[column].to_pylist()
-    line_end = [number % 2 for number in range(6)]
-    more = np.subtract(after["n_text_tok"].to_pylist()[:6], before["n_text_tok"].to_pylist()[:6])
-    assert more.tolist() == line_end  # the line end after a picture was not counted
-    part = mix.Part("one", "job", "", None, 4)
-    rows, facts = mix.packed(mix.drawn(part, after, 1), mix.Recipe("llava-1.5-336", "", 2048, 4096, 1), "m", "d")
-    assert rows.schema.equals(schema.MIXED) and facts["samples"] == 4
-    assert mixture.quota(6, None, 4) == 4
 
 
 def test_the_work_grows_with_the_samples(tokenizer: str) -> None:
