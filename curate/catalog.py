@@ -11,7 +11,7 @@ from curate.plugins import Project, find
 from curate.yamlfile import Strict, read_model
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-RESERVED = frozenset({"jobs", "mixes", "runs", "exports", "world"})
+RESERVED = frozenset({"jobs", "mixes", "lengths", "runs", "exports", "world"})
 """Folder names of a root that no dataset may take."""
 
 
@@ -73,8 +73,8 @@ def load_catalog(name: str, project: Project, where: str = "") -> Catalog:
     return read_model(path, Catalog)
 
 
-def expand(uri: str, dataset: str) -> str:
-    """Replace ${NAME} and ${NAME:-default} by the environment's values.
+def expand(text: str, file: str, where: str = "uri") -> str:
+    """Replace ${NAME} and ${NAME:-default} by the environment's values; `file` and `where` tell where it stands.
 
     Raises:
         ConfigError: a variable is not set and has no default.
@@ -86,10 +86,10 @@ def expand(uri: str, dataset: str) -> str:
         if found is None:
             raise ConfigError(
                 f"the environment variable {name} is not set",
-                file=f"catalogs/{dataset}.yaml",
-                where="uri",
+                file=file,
+                where=where,
                 hint=f"export {name}=... and run again",
             )
         return found
 
-    return _VARIABLE.sub(value, uri)
+    return _VARIABLE.sub(value, text)

@@ -10,14 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate import plugins, schema
+from curate import inventory, mix_checks, plugins, schema
 from curate.catalog import Catalog, expand, load_catalog
 from curate.errors import ConfigError, nearest
+from curate.export_job import Export
 from curate.io.warehouse import Warehouse, parameters, read_sql
-from curate.job import CurateJob, Export, Job, MixJob, component_job, job_path, read_job
-from curate.kernels.token_count import PICTURE_TOKENS
+from curate.job import CurateJob, Job, job_path, read_job
+from curate.mix_job import MixJob, component_job, jobs_below
 from curate.plugins import Project
-from curate.stages import mix
 from curate.yamlfile import Step, dotted, mistake
 
 KINDS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
@@ -38,10 +38,16 @@ def warnings(name: str, project: Project) -> list[ConfigError]:
     for name_of, catalog in sorted(_catalogs(name, project, deeper=True).items()):
         for uri in catalog.uri:
             try:
-                expand(uri, name_of)
+                expand(uri, f"catalogs/{name_of}.yaml")
             except ConfigError as error:
                 found.append(error)
     return found
+
+
+def items(name: str, project: Project) -> list[inventory.Item]:
+    """Return the files and folders that a sound job needs of the disk, and which of them are there."""
+    path, job = loaded(name, project)
+    return inventory.inventory(path.stem, job) if isinstance(job, MixJob) else []
 
 
 def _catalogs(name: str, project: Project, deeper: bool) -> dict[str, Catalog]:
@@ -52,7 +58,7 @@ def _catalogs(name: str, project: Project, deeper: bool) -> dict[str, Catalog]:
             return {job.from_: load_catalog(job.from_, project)}
     except ConfigError:
         return {}
-    below = {component_job(component.from_) for component in job.mix.values()} if job and deeper else set()
+    below = jobs_below(job) if job and deeper else []
     return {key: each for one in below for key, each in _catalogs(one, project, deeper=False).items()}
 
 
@@ -176,17 +182,19 @@ def _bind(sql: str, given: dict[str, Any], measured: set[str], project: Project)
 
 
 def _check_mix(path: Path, job: MixJob, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:
+    yield from mix_checks.check(path, job)
     for name, component in job.mix.items():
         steps: tuple[Step, ...] = ("mix", name)
-        if component.epochs is not None and component.samples is not None:
-            yield mistake(path, steps, "give epochs or samples, not both")
+        if component.is_file():
+            codec = component.codec or "plain"
+            yield from _caught(path, (*steps, "codec"), lambda codec=codec: plugins.load("codecs", codec, project))
+            continue
         reference = component_job(component.from_)
         if reference in above:
             yield mistake(path, (*steps, "from"), f'"{reference}" draws from itself')
             continue
         yield from _check_component(path, (*steps, "from"), reference, component.derived, project)
         yield from _check(reference, project, above)
-    yield from _check_tokens(path, job)
     yield from _check_export(path, job.export, project)
 
 
@@ -207,19 +215,11 @@ def _check_component(
             yield mistake(path, where, f'"{reference}" derives nothing named "{derived}"', nearest(derived, made))
 
 
-def _check_tokens(path: Path, job: MixJob) -> Iterator[ConfigError]:
-    model = job.tokens.model
-    if model not in PICTURE_TOKENS:
-        yield mistake(path, ("tokens", "model"), f'unknown token model "{model}"', nearest(model, PICTURE_TOKENS))
-    yield from _caught(path, ("tokens", "tokenizer"), lambda: mix.tokenizer(job.tokens.tokenizer))
-    if job.pack.length < job.tokens.max:
-        yield mistake(path, ("pack", "length"), f"a pack of {job.pack.length} cannot hold samples of {job.tokens.max}")
-
-
 def _check_export(path: Path, export: Export | None, project: Project) -> Iterator[ConfigError]:
     if export is not None:
         yield from _caught(path, ("export", "as"), lambda: plugins.load("exporters", export.as_, project))
-        yield from _caught(path, ("export", "codec"), lambda: plugins.load("codecs", export.codec, project))
+        codec = export.codec or "plain"
+        yield from _caught(path, ("export", "codec"), lambda: plugins.load("codecs", codec, project))
 
 
 def _caught(path: Path, steps: tuple[Step, ...], attempt: Any) -> Iterator[ConfigError]:

@@ -29,7 +29,7 @@ from curate.console import Console
 from curate.errors import ConfigError, OutsideError, SampleError
 from curate.io import coco_files, json_stream, storage
 from curate.io.coco_files import InstancesWriter
-from curate.io.json_out import ArrayWriter
+from curate.io.json_out import ArrayWriter, line_of
 from curate.io.json_stream import Found
 from curate.io.sizes import Sizes
 from curate.plugins import Project
@@ -91,7 +91,8 @@ def convert(
     """Write the records of `source`, whose boxes are in the form `from_`, to `target` in the form `to`.
 
     Records are read one at a time, so that memory does not grow with their number; the same input gives the same
-    bytes. Both files get their names only when all is done. `images` is the folder of the pictures.
+    bytes. A record of one line in which nothing is to be rewritten is copied as it stands. Both files get their names
+    only when all is done. `images` is the folder of the pictures.
 
     Raises:
         ConfigError: no such codec or source, or a target that is there already.
@@ -162,7 +163,7 @@ class _Work:
         try:
             for unit in units(found.record):
                 try:
-                    self._convert(unit)
+                    self._convert(unit, found)
                 except Refused as error:
                     self._reject(found, unit, error)
         except Refused as error:
@@ -174,24 +175,28 @@ class _Work:
             self.kept = self.files.enter_context(ArrayWriter(self.aside, lines=True))
             self.done.rejects = self.aside
 
-    def _convert(self, unit: Json) -> None:
+    def _convert(self, unit: Json, found: Found) -> None:
         made = self.recaster.recast(unit)
-        lost = +made.lost
+        lost = made.lost
         if lost and self.options.strict:
             said = ", ".join(f"{reason} {count}" for reason, count in sorted(lost.items()))
             raise Refused("lossy", f"{self.done.to} does not hold: {said}")
-        if self.out is not None:
-            try:
-                for record in made.records:
-                    self.out.write(record)
-            except SampleError as error:
-                raise Refused(error.code, error.detail) from error
+        try:
+            for record in made.records:
+                text = found.text if record is found.record else ""
+                if self.out is not None:
+                    self.out.write(record, text)
+                else:
+                    line_of(record, found.index, text)
+        except SampleError as error:
+            raise Refused(error.code, error.detail) from error
         done = self.done
         done.written += len(made.records)
         done.unchanged += made.records == [unit]
         done.boxes += made.boxes
         done.left += made.left
-        done.lost += lost
+        if lost:
+            done.lost += lost
 
     def _reject(self, found: Found, record: Any, error: Refused) -> None:
         self.done.rejected[error.code] += 1

@@ -11,19 +11,13 @@ from pydantic import (
     Field,
     PlainValidator,
     field_validator,
-    model_validator,
 )
 
-from curate import recipes
 from curate.errors import ConfigError
+from curate.export_job import Export
+from curate.mix_job import MixJob
 from curate.plugins import NAME, Project, find
 from curate.yamlfile import Strict, read_all
-
-MAX_EPOCHS = 1000
-"""A mix that draws a sample more often is a mistake."""
-
-MAX_PACK_TOKENS = 1 << 20
-"""The packer keeps one list per token of room."""
 
 
 def _value(value: object) -> object:
@@ -82,29 +76,6 @@ class Children(Strict):
     flip: Literal["auto", "reencode"] = "auto"
 
 
-class Export(Strict):
-    """How a result is written: exporter, codec, file name, whether pictures are written beside it, under which names.
-
-    Of phrases that overlap `phrases` says which are written; without it the codec chooses the longest.
-    `layout: asv2` names pictures as their source does, below `playground/data`; without it they lie in `images`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
-    as_: Annotated[str, Field(alias="as")]
-    codec: str = "asv2"
-    file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
-    pictures: bool = True
-    layout: Literal["asv2"] | None = None
-    phrases: Literal["longest", "shortest", "best_score"] | None = None
-
-    @field_validator("file")
-    @classmethod
-    def _not_ours(cls, value: str | None) -> str | None:
-        if value in ("manifest.json", "images", "playground"):
-            raise ValueError("is a name that the export needs itself")
-        return value
-
-
 class CurateJob(Strict):
     """from a dataset, score with, keep by, augment so, export thus."""
 
@@ -137,134 +108,7 @@ class CurateJob(Strict):
         return {key: {} if params is None else params for key, params in value.items()}
 
 
-Many = Annotated[float, Field(gt=0, le=MAX_EPOCHS, strict=False, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, strict=False, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)]
-
-
-class Component(Strict):
-    """One part of a mix: the curated samples of a job, `epochs` times over, `samples` of them, or a share of a budget.
-
-    `from` may be a file of LLaVA-style records instead (.json, .jsonl), with `${VARIABLES}`: its texts are in the
-    written form `codec`, its pictures below the folder `images`; both are the mix's own where they are not given.
-    `weight` is its share of the budget, `max_epochs` and `family` bound it; `per_picture` is how many samples of one
-    picture a pass draws at most.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
-    from_: Annotated[str, Field(alias="from")]
-    derived: str | None = None
-    codec: str | None = None
-    images: str | None = None
-    epochs: Many | None = None
-    samples: Annotated[int, Field(ge=1)] | None = None
-    weight: Weight | None = None
-    max_epochs: Many | None = None
-    family: str | None = None
-    per_picture: Annotated[int, Field(ge=1)] | None = None
-
-    def is_file(self) -> bool:
-        """Tell whether it is a file of records, not a job."""
-        return self.from_.endswith((".json", ".jsonl"))
-
-
-class PictureFolders(Strict):
-    """Where the pictures of a mix's files lie, and how many each folder below it should hold."""
-
-    root: str
-    folders: dict[str, Annotated[int, Field(ge=1)] | None] = Field(default_factory=dict)
-
-
-class Budget(Strict):
-    """How large the whole is, in tokens or samples, and how it is shared by those that name no count of their own.
-
-    By weight, else by size to the power of `temperature`. `families` bounds what each family may take of it.
-    """
-
-    tokens: Annotated[int, Field(ge=1)] | None = None
-    samples: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=4, strict=False, allow_inf_nan=False)] = 1.0
-    families: dict[str, Share] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one(self) -> "Budget":
-        if (self.tokens is None) == (self.samples is None):
-            raise ValueError("give tokens or samples")
-        return self
-
-
-class Tokens(Strict):
-    """How long a sample is: picture tokens of `model`, text of `tokenizer` under a chat template, `max` in all."""
-
-    model: str = "llava-1.5-336"
-    tokenizer: str = "clip"
-    template: str = "vicuna_v1"
-    max: Annotated[int, Field(ge=1)] = 2048
-
-
-class Pack(Strict):
-    """Packs of at most `length` tokens, and where they are given so many vision tiles and samples.
-
-    Tokens of a sample count in multiples of `align`. `by` names the packers to try; by default all.
-    """
-
-    length: Annotated[int, Field(ge=1, le=MAX_PACK_TOKENS)] = 4096
-    tiles: Annotated[int, Field(ge=1)] | None = None
-    samples: Annotated[int, Field(ge=1)] | None = None
-    align: Annotated[int, Field(ge=1)] = 1
-    by: Annotated[tuple[str, ...], Field(strict=False)] | None = None
-
-
-class Steps(Strict):
-    """Global batches: `ranks` devices, each with `per_rank` packs a step.
-
-    `curves` weighs components over the run: points of progress (0 to 1) and weight, straight lines between them.
-    """
-
-    ranks: Annotated[int, Field(ge=1)] = 1
-    per_rank: Annotated[int, Field(ge=1)] = 1
-    curves: dict[str, Annotated[tuple[tuple[float, float], ...], Field(strict=False)]] = Field(default_factory=dict)
-
-
-class MixJob(Strict):
-    """mix these components, in packs of balanced token length, and export thus.
-
-    `mix` may name a recipe of another trainer instead, see `recipes`.
-    """
-
-    mix: dict[str, Component]
-    pictures: PictureFolders | None = None
-    budget: Budget | None = None
-    tokens: Tokens = Tokens()
-    pack: Pack = Pack()
-    layout: Steps = Steps()
-    export: Export | None = None
-    seed: int = 0
-
-    @field_validator("mix", mode="before")
-    @classmethod
-    def _recipe(cls, value: object) -> object:
-        return recipes.components(value) if isinstance(value, str) else value
-
-    @field_validator("mix")
-    @classmethod
-    def _some(cls, value: dict[str, Component]) -> dict[str, Component]:
-        if not value:
-            raise ValueError("a mix needs at least one component")
-        return value
-
-
 Job = CurateJob | MixJob
-
-
-def jobs_below(job: MixJob) -> list[str]:
-    """Return the jobs that a mix draws from, each once, in order."""
-    return list(dict.fromkeys(component_job(each.from_) for each in job.mix.values() if not each.is_file()))
-
-
-def component_job(reference: str) -> str:
-    """Return the name of the job that a component draws from: `jobs/grit`, `jobs/grit.yaml` → `grit`."""
-    return reference.removeprefix("jobs/").removesuffix(".yaml")
 
 
 def job_path(name: str, project: Project, where: str = "") -> Path:

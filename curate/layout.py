@@ -89,6 +89,16 @@ def mix_folder(root: str, job: str) -> str:
     return f"{root.rstrip('/')}/mixes/{job}"
 
 
+def measured_file(root: str, job: str, key: str) -> str:
+    """The lengths of one job's samples under one token model and written form."""
+    return f"{root.rstrip('/')}/lengths/{job}/{key}.parquet"
+
+
+def facts_file(root: str, job: str, key: str) -> str:
+    """What a gate knows of one job's samples: their pictures and their words."""
+    return f"{root.rstrip('/')}/lengths/{job}/{key}.facts"
+
+
 def runs_folder(root: str) -> str:
     """Records of the runs."""
     return f"{root.rstrip('/')}/runs"

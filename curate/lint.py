@@ -150,7 +150,7 @@ class _Work:
         if faults:
             self._tell(found.index, record, faults)
         if self.out is not None:
-            self._write(record)
+            self._write(found)
 
     def repeats(self) -> None:
         """Tell the ids that were given again: LLaVA's own files give one picture's id to several dialogues."""
@@ -176,14 +176,15 @@ class _Work:
         name = record.get("id")
         if not isinstance(name, str | int) or isinstance(name, bool):
             return
-        pictures = picture_names(record)
+        pictures, seen = picture_names(record), self._seen
         try:
             words = hash(tuple([turn.get("value") for _, turns in dialogues(record) for turn in turns]))
         except (TypeError, AttributeError):  # not turns
             words = hash(repr(record.get("conversations")))
-        row = (hash((type(name), name)), hash(str(pictures)) | 1 if pictures else 0, words, index)
-        for values_of, value in zip(self._seen.values(), row, strict=True):
-            values_of.append(value)
+        seen["id"].append(hash((type(name), name)))
+        seen["picture"].append(hash(str(pictures)) | 1 if pictures else 0)
+        seen["words"].append(words)
+        seen["record"].append(index)
 
     def _look(self, record: Any) -> tuple[Size | None, list[Fault]]:
         """Return the size of a record's only picture, and the faults of its pictures under the root."""
@@ -202,13 +203,14 @@ class _Work:
         assert self.sizes is not None
         return self.sizes.of(name)
 
-    def _write(self, record: Any) -> None:
+    def _write(self, found: Found) -> None:
         assert self.out is not None
         mended: list[str] = []
+        record = found.record
         if isinstance(record, dict):
             record, mended = mend(record)
         try:
-            self.out.write(record)
+            self.out.write(record, "" if mended else found.text)
         except SampleError:
             self.done.left_out += 1
         else:

@@ -12,20 +12,23 @@ import pyarrow.compute as pc
 
 from curate import inventory, plugins, schema
 from curate.catalog import expand
+from curate.export_job import Export
+from curate.gating import Gating
 from curate.grounding.resolve import Policy
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.warehouse import Warehouse, read_sql
-from curate.job import Component, Export, MixJob, component_job
 from curate.kernels.packing import Limits
 from curate.layout import measured_file, mix_folder
 from curate.manifest import Books, Manifest
+from curate.mix_job import Component, MixJob, component_job
 from curate.plugins import Project, sql_report
 from curate.quotas import Budget
 from curate.results import JobResult, Listener, StageBooks
 from curate.schema import digest_of
 from curate.shards import ShardReport
 from curate.stages import foreign, lengths, measure, mix
+from curate.stages.export import codec_of
 from curate.views import open_root
 
 
@@ -67,13 +70,23 @@ class Mixing:
     def _made_of(self) -> dict[str, str]:
         """Name → digest of the jobs and of the files that are drawn from."""
         jobs = {parent.job: parent.digest for parent in self.parents}
-        return {**jobs, **{name: foreign.digest(file.uri) for name, file in self._files.items()}}
+        files = {name: foreign.digest(file.uri) for name, file in self._files.items()}
+        return {**jobs, **files, **(self._gate.made_of() if self._gate else {})}
+
+    @cached_property
+    def _warehouse(self) -> Warehouse:
+        return open_root(self.root, self.project, empty=True)
+
+    @cached_property
+    def _gate(self) -> Gating | None:
+        said = self.job.gate
+        return Gating(self.name, said, self.project, self.root, self._warehouse) if said else None
 
     @cached_property
     def _written(self) -> tuple[str, Policy | None]:
         """The codec in which lengths are measured, and which of overlapping phrases it writes."""
         export = self.job.export or Export.model_validate({"as": "llava_json"})
-        return export.codec, export.phrases
+        return codec_of(export, self.project), export.phrases
 
     @cached_property
     def _tokens(self) -> measure.TokenModel:
@@ -101,13 +114,14 @@ class Mixing:
         """Measure, draw, pack, lay out and commit; return the number of draws."""
         job = self.job
         limits = Limits(job.pack.length, job.pack.tiles, job.pack.samples, job.pack.align)
-        recipe = mix.Recipe(limits, job.pack.by, job.layout.ranks, job.layout.per_rank, job.layout.curves, job.seed)
+        recipe = mix.Recipe(limits, job.pack.by, **job.layout.model_dump(), seed=job.seed)
         parts = [_part(name, component) for name, component in job.mix.items()]
-        warehouse = open_root(self.root, self.project, empty=True)
-        candidates = [mix.without_room(self._measured(warehouse, part), limits) for part in parts]
-        warehouse.close()
+        candidates = {part: mix.without_room(self._measured(part), limits) for part in parts}
+        gated: dict[str, Any] = {}
+        if self._gate:
+            candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in parts})
         budget = Budget(**job.budget.model_dump()) if job.budget else None
-        draws = mix.drawn(parts, candidates, budget, job.seed)
+        draws = mix.drawn(candidates, budget, job.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
         tables.write_table(f"{folder}/steps.parquet", mix.steps_of(packed, recipe), {"curate.mix": self.digest})
         tables.write_table(f"{folder}/packs.parquet", packed, {"curate.mix": self.digest})
@@ -121,6 +135,7 @@ class Mixing:
                 **facts,
                 "tokens_model": self._tokens.identity(),
                 "components": _components(packed),
+                "gate": gated,
                 "files": {name: asdict(file) for name, file in self._files.items()},
             },
         )
@@ -128,29 +143,31 @@ class Mixing:
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
         return int(packed.num_rows)
 
-    def _measured(self, warehouse: Warehouse, part: mix.Part) -> pa.Table:
-        """Return the lengths of a component's candidates, from where they stand already if they do."""
-        source = self._made_of[part.name if part.name in self._files else part.job]
+    def _source(self, part: mix.Part) -> tuple[str, foreign.File | None]:
+        """Return the digest of what a component is drawn from, and its file where it is one."""
         file = self._files.get(part.name)
+        return self._made_of[part.name if file else part.job], file
+
+    def _measured(self, part: mix.Part) -> pa.Table:
+        """Return the lengths of a component's candidates, from where they stand already if they do."""
+        source, file = self._source(part)
         how = [asdict(file)] if file else [part.job, part.recipe]
         key = digest_of([source, *how, self._written, self._tokens.identity()])[:16]
         path = measured_file(self.root, part.name if file else part.job, key)
         if not storage.exists(path):
             codec, count = plugins.load("codecs", self._written[0], self.project), lengths.counter(self.job.tokens)
             found = (
-                foreign.measured(file, self._reader(file), codec, self._tokens, count)
+                foreign.measured(foreign.Reading(file, self._reader(file), codec), self._tokens, count)
                 if file
-                else self._of_job(warehouse, part, codec, count)
+                else self._of_job(part, codec, count)
             )
             table = lengths.sidecar(found, part.job, part.recipe, self._written[0], self._tokens)
             tables.write_table(path, table, {})
         return tables.read_table(path, [name for name in schema.LENGTHS.names if name not in lengths.LABELS])
 
-    def _of_job(
-        self, warehouse: Warehouse, part: mix.Part, codec: ModuleType, count: measure.Count
-    ) -> Iterator[pa.Table]:
+    def _of_job(self, part: mix.Part, codec: ModuleType, count: measure.Count) -> Iterator[pa.Table]:
         sql = read_sql(sql_report("component", self.project))
-        for rows in warehouse.batches(sql, {"job": part.job, "recipe": part.recipe}):
+        for rows in self._warehouse.batches(sql, {"job": part.job, "recipe": part.recipe}):
             yield measure.measured(rows, codec, self._tokens, count, self._written[1])
 
     def _reader(self, file: foreign.File) -> ModuleType:

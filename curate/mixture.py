@@ -2,51 +2,59 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-MAX_TIMES = 1000
-"""Draws of one sample."""
+import numpy as np
+import numpy.typing as npt
 
+from curate.kernels.balance import mixed
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """One draw: the index of the sample among its component's ids, and which time it is drawn (0 first)."""
-
-    index: int
-    time: int
+Ints = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
 
 
-def quota(size: int, epochs: float | None, samples: int | None) -> int:
-    """Return how many draws a component of `size` samples gives: `samples`, or `epochs` times its size.
-
-    Raises:
-        ValueError: both are given, the component is empty, or the draws are none or above MAX_TIMES a sample.
-    """
-    if epochs is not None and samples is not None:
-        raise ValueError("give epochs or samples, not both")
-    if size == 0:
-        raise ValueError("the component has no samples")
-    count = samples if samples is not None else round(size * (1.0 if epochs is None else epochs))
-    if not 1 <= count <= MAX_TIMES * size:
-        raise ValueError(f"{count} draws from {size} samples")
-    return count
+def keys_of(ids: Sequence[str]) -> Keys:
+    """Return 64 bits of each id's hash, (N,): what orders samples, wherever and in whatever order they are read."""
+    digests = b"".join(hashlib.blake2b(each.encode("utf-8", "surrogatepass"), digest_size=8).digest() for each in ids)
+    return np.frombuffer(digests, "<u8").astype(np.uint64)
 
 
-def draws(ids: Sequence[str], count: int, seed: int) -> list[Draw]:
+def pass_size(picture: Ints, per_picture: int | None) -> int:
+    """Return how many samples one pass draws, of samples of the `picture` (N,) that each is numbered by."""
+    counts = np.bincount(picture) if picture.size else np.zeros(0, np.int64)
+    return int(counts.sum() if per_picture is None else np.minimum(counts, per_picture).sum())
+
+
+def draws(
+    keys: Keys, count: int, seed: int, picture: Ints | None = None, per_picture: int | None = None
+) -> tuple[Ints, Ints]:
     """Draw `count` samples: whole passes over all of them, then a part of one more pass in an order of its own.
 
-    The order within a pass depends on (seed, pass, id) alone, not on the order of `ids`, so that permuted
-    inputs and any number of workers draw the same samples. No sample is drawn k + 1 times before every other
-    was drawn k times.
+    Returns (index, time), each (count,): the sample, and which time it is drawn, 0 first. The order within a pass
+    depends on (seed, pass, key) alone, not on the order of `keys`, so that permuted inputs and any number of workers
+    draw the same samples. No sample is drawn k + 1 times before every other was drawn k times; with `per_picture`
+    a pass takes no more than so many samples of one picture, in each pass others.
     """
-    out: list[Draw] = []
-    time = 0
-    while len(out) < count and ids:
-        keyed = sorted(range(len(ids)), key=lambda index: _key(seed, time, ids[index]))
-        out.extend(Draw(index, time) for index in keyed[: count - len(out)])
-        time += 1
-    return out
+    index, time = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    left, turn = count if keys.size else 0, 0
+    drawn = np.zeros(keys.size, np.int64)
+    while left > 0:
+        order = np.lexsort((keys, mixed(keys, seed * 1_000_003 + turn)))
+        if per_picture is not None and picture is not None:
+            # Who was drawn least comes first, so that a picture's samples take turns.
+            order = order[np.argsort(drawn[order], kind="stable")]
+            order = order[_rank_in_group(picture[order]) < per_picture]
+        chosen = order[:left]
+        index.append(chosen)
+        time.append(drawn[chosen])
+        drawn[chosen] += 1
+        left -= chosen.size
+        turn += 1
+    return np.concatenate(index), np.concatenate(time)
 
 
-def _key(seed: int, time: int, sample_id: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x00{time}\x00{sample_id}".encode(), digest_size=16).digest()
+def _rank_in_group(group: Ints) -> Ints:
+    order = np.argsort(group, kind="stable")
+    counts = np.bincount(group)
+    rank = np.empty(group.size, np.int64)
+    rank[order] = np.arange(group.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rank

@@ -7,24 +7,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from curate import checks, planning, plugins
+from curate import checks, planning
 from curate.catalog import load_catalog
 from curate.curation import Curation
 from curate.driver import Driver, Where
-from curate.errors import ConfigError, ShardError, nearest
+from curate.export_job import Export
+from curate.exporting import write_export
 from curate.io import storage
-from curate.io.records import read_json, write_json
-from curate.io.warehouse import read_sql
-from curate.job import CurateJob, Export, Job, MixJob, component_job
-from curate.layout import Layout, job_folder, mix_folder, runs_folder, sound_root
+from curate.io.records import write_json
+from curate.job import CurateJob, Job
+from curate.layout import Layout, runs_folder, sound_root
+from curate.mix_job import MixJob, jobs_below
 from curate.mixing import Mixing
-from curate.plugins import Project, sql_report
+from curate.plugins import Project
 from curate.results import JobResult, Listener, RunResult
-from curate.schema import digest_of
 from curate.stages.commit import committed
-from curate.stages.export import Exported, Writing, export
 from curate.stages.refetch import curable
-from curate.views import open_root, runs_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def rehearse(name: str, asked: Run) -> tuple[dict[str, Any], ...]:
 def _in_order(path: Path, job: Job, project: Project) -> Iterator[tuple[str, Job]]:
     """Yield the jobs that a mix draws from, each once, and then the job itself."""
     if isinstance(job, MixJob):
-        for name in dict.fromkeys(component_job(component.from_) for component in job.mix.values()):
+        for name in jobs_below(job):
             yield checks.loaded(name, project)[0].stem, checks.loaded(name, project)[1]
     yield path.stem, job
 
@@ -103,65 +101,9 @@ def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResul
 def _exported(result: JobResult, wanted: Export | None, asked: Run) -> JobResult:
     if wanted is None or not result.complete:
         return result
-    folder, exported = write_export(result, wanted, asked)
+    folder, exported = write_export(result, wanted, asked.project, asked.root)
     facts = {"folder": folder, "records": exported["records"], "left_out": exported["left_out"]}
     return replace(result, facts={**result.facts, "export": facts})
-
-
-def write_export(result: JobResult, wanted: Export, asked: Run) -> tuple[str, dict[str, Any]]:
-    """Export what a job made, unless the very same export stands; return its folder and its manifest.
-
-    Raises:
-        ConfigError: the root has moved on since the mix was packed.
-    """
-    identity = digest_of([result.digest, wanted.model_dump()])[:8]
-    folder = f"{asked.root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
-    if not storage.exists(f"{folder}/manifest.json"):
-        _write(result, wanted, asked, folder)
-    return folder, read_json(f"{folder}/manifest.json")
-
-
-def export_last(name: str, wanted: Export, asked: Run, partial: bool = False) -> tuple[str, dict[str, Any]]:
-    """Export what the last run of a job made under the root; return the export's folder and manifest.
-
-    Raises:
-        ConfigError: the job never ran there, or a plug-in is unknown.
-        ShardError: shards of the job are missing, and `partial` does not allow for that.
-    """
-    rows = {row["job"]: row for row in runs_table(asked.root).to_pylist() if row["latest"]}
-    stem = Path(name).stem
-    if stem not in rows:
-        raise ConfigError(f'"{stem}" has no run under {asked.root}', hint=nearest(stem, rows))
-    row = rows[stem]
-    if not row["complete"] and not partial:
-        raise ShardError(f'shards of "{stem}" are missing: curate run {stem} again, or export with --partial')
-    folder = {"mix": mix_folder, "curate": job_folder}[row["kind"]](asked.root, stem)
-    facts = read_json(f"{folder}/{row['digest']}/manifest.json").get("facts", {})
-    named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
-    return write_export(JobResult(**{key: row[key] for key in named}, facts=facts), wanted, asked)
-
-
-def _write(result: JobResult, wanted: Export, asked: Run, folder: str) -> None:
-    exporter = plugins.load("exporters", wanted.as_, asked.project)
-    codec = plugins.load("codecs", wanted.codec, asked.project)
-    file = wanted.file or f"{result.job}{exporter.SUFFIX}"
-    query = {"mix": "mixed_rows", "curate": "curated_rows"}[result.kind]
-    key = {"mix": {"digest": result.digest}, "curate": {"job": result.job}}[result.kind]
-    warehouse = open_root(asked.root, asked.project)
-    table = warehouse.table(read_sql(sql_report(query, asked.project)), key)
-    warehouse.close()
-    if result.kind == "mix" and table.num_rows != result.facts["samples"]:
-        raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")
-    rows = (row for batch in table.to_batches(max_chunksize=500) for row in batch.to_pylist())
-    writing = Writing(exporter, codec, file, wanted.pictures, wanted.layout, wanted.phrases)
-    written: Exported = export(asked.root, rows, writing, folder)
-    manifest = {
-        "schema": "curate.export/1",
-        "of": result.digest,
-        **asdict(written),
-        **wanted.model_dump(by_alias=True),
-    }
-    write_json(f"{folder}/manifest.json", manifest)
 
 
 def _record_job(root: str, run_id: str, result: JobResult) -> None:

@@ -155,7 +155,7 @@ def _files(catalog: Catalog, dataset: str, project: Project) -> Sequence[str]:
     """
     found: list[str] = []
     for template in catalog.uri:
-        uri = expand(template, dataset)
+        uri = expand(template, f"catalogs/{dataset}.yaml")
         uri = uri if "://" in uri else str(Path(project.folder) / uri)
         matches = storage.glob(uri) if any(sign in uri.split("?")[0] for sign in "*[") else [uri]
         local = storage.local_path(uri)

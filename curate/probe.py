@@ -13,8 +13,9 @@ from curate import checks, planning
 from curate.catalog import load_catalog
 from curate.io.fetch import FetchOptions
 from curate.io.images import Limits
-from curate.job import CurateJob, component_job
+from curate.job import CurateJob
 from curate.layout import Layout
+from curate.mix_job import jobs_below
 from curate.plugins import Project
 from curate.shards import ShardInput, ShardTask
 from curate.stages import arrivals
@@ -59,7 +60,7 @@ def probe_all(name: str, project: Project, rows: int) -> list[Probe]:
     _, job = checks.loaded(name, project)
     if isinstance(job, CurateJob):
         return [probe(job, project, rows)]
-    below = [checks.loaded(component_job(component.from_), project)[1] for component in job.mix.values()]
+    below = [checks.loaded(name, project)[1] for name in jobs_below(job)]
     by_dataset = {each.from_: each for each in below if isinstance(each, CurateJob)}
     return [probe(each, project, rows) for each in by_dataset.values()]
 

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import ConfigError
@@ -9,6 +11,7 @@ from curate.results import JobResult, RunResult
 
 if TYPE_CHECKING:
     from curate.doctor import Examination
+    from curate.inventory import Item
     from curate.io.warehouse import Answer
     from curate.probe import Probe
 
@@ -109,6 +112,17 @@ def _mix_line(job: JobResult) -> str:
     return (
         f"mix {job.job}: {facts['samples']:,} samples, {facts['tokens']:,} tokens in {facts['packs']:,} packs, "
         f"{facts['fill']:.2%} full (no packing needs fewer than {facts['least_packs']:,})"
+        f"{_steps(facts)}"
+    )
+
+
+def _steps(facts: dict[str, Any]) -> str:
+    """Return how the steps are balanced, where there are several ranks to balance."""
+    if facts.get("ranks", 1) < 2:
+        return ""
+    return (
+        f", {facts['steps']:,} steps on {facts['ranks']} ranks: the busiest has {facts['token_balance']:.4f} times "
+        f"the mean tokens, {facts['cost_balance']:.4f} times the mean cost"
     )
 
 
@@ -134,12 +148,24 @@ def answered(answer: "Answer") -> Told:
     return {"schema": "curate.sql/1", "rows": rows}, table(answer.columns, list(answer.rows))
 
 
-def checked(job: str, mistakes: list[ConfigError], warnings: list[ConfigError]) -> Told:
-    """Return what a check found in a job."""
+def checked(job: str, mistakes: list[ConfigError], warnings: list[ConfigError], items: Sequence["Item"] = ()) -> Told:
+    """Return what a check found in a job, and which of the files and folders that it needs are there."""
     lines = [f"error {each}" for each in mistakes] + [f"warning {each}" for each in warnings]
     lines.append(f"{len(mistakes)} mistake(s). Nothing was run." if mistakes else f"{job}: no mistakes")
-    found = {"mistakes": [each.as_dict() for each in mistakes], "warnings": [each.as_dict() for each in warnings]}
+    lines = [*map(_item, items), *lines]
+    found = {
+        "mistakes": [each.as_dict() for each in mistakes],
+        "warnings": [each.as_dict() for each in warnings],
+        "inventory": [asdict(item) for item in items],
+    }
     return {"schema": "curate.check/1", "job": job, **found}, "\n".join(lines)
+
+
+def _item(item: "Item") -> str:
+    unit = "bytes" if item.kind == "file" else "pictures"
+    wanted = "" if item.wanted is None else f" of {item.wanted:,}"
+    amount = "" if item.state == "missing" else f"  {item.found:,}{wanted} {unit}"
+    return f"{item.state:<8} {item.kind:<6} {item.name:<28} {item.path}{amount}"
 
 
 def probed(found: "Probe") -> str:

@@ -34,8 +34,8 @@ _SCORES = re.compile(r"/scores/(?P<folder>(?P<name>\w+?)-v(?P<version>\d+)(?:-[0
 
 
 def open_root(root: str, project: Project, empty: bool = False) -> Warehouse:
-    """Return a warehouse with the relations `all_samples`, `verdicts`, `children`, `mixed`, `steps`, `token_counts`, `runs`,
-    one per scorer, and every view of the project.
+    """Return a warehouse with the relations `all_samples`, `verdicts`, `children`, `mixed`, `steps`, `token_counts`,
+    `runs`, one per scorer, and every view of the project.
 
     Raises:
         ConfigError: the root holds nothing, unless it may be `empty`, or a view of the project is wrong.

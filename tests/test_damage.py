@@ -10,10 +10,11 @@ from conftest import Workshop
 from curate import catalog
 from curate.driver import Where
 from curate.errors import ConfigError, OutsideError
+from curate.export_job import Export
+from curate.exporting import export_last
 from curate.io import images
-from curate.job import Export
 from curate.layout import sound_root
-from curate.pipeline import Run, export_last
+from curate.pipeline import Run
 from curate.views import open_root
 
 JOB = "from: tiny\nscore: [box_stats]\nkeep: {unique_pictures: }\n"
@@ -28,7 +29,7 @@ def shop(workshop: Workshop) -> Workshop:
 
 def export(shop: Workshop) -> Any:
     asked = Run(str(shop.root), shop.project, Where("inline"))
-    return export_last("j", Export(as_="llava_json", codec="plain"), asked)
+    return export_last("j", Export(as_="llava_json", codec="plain"), asked.project, asked.root)
 
 
 def test_a_tar_that_changed_is_not_exported(shop: Workshop) -> None:

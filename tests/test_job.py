@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from curate.errors import ConfigError
-from curate.job import CurateJob, MixJob, job_path, load_job, read_job
+from curate.job import CurateJob, job_path, load_job, read_job
+from curate.mix_job import MixJob
 from curate.plugins import Project
 
 MIX = "mix: {a: {from: jobs/a}}\n"

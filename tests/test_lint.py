@@ -161,10 +161,11 @@ def test_what_is_safe_is_mended(name, tmp_path):
 
 def test_unreadable_records_are_left_out_of_the_mended_file(tmp_path):
     source = tmp_path / "in.jsonl"
-    source.write_text(f'{json.dumps(record())}\n{{"a": \n{json.dumps(record(width=1.5))}\n'.replace("1.5", "1e999"))
+    bare, plain = (json.dumps(record(answer, width=1.5)).replace("1.5", "1e999") for answer in (" A dog.", "A dog."))
+    source.write_text(f'{json.dumps(record())}\n{{"a": \n{bare}\n{plain}\n')
     found = lint.lint(str(source), HERE, fix=str(tmp_path / "out.json"))
     assert found.left_out == 2
-    assert json.loads((tmp_path / "out.json").read_text()) == [record()]
+    assert (tmp_path / "out.json").read_text() == f"[\n{json.dumps(record())},\n{plain}\n]\n"
 
 
 def test_the_file_itself_is_not_written_over(tmp_path):

@@ -18,7 +18,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from curate import pipeline
 from curate.driver import Where
 from curate.errors import ConfigError, ShardError
-from curate.job import Export
+from curate.export_job import Export
+from curate.exporting import export_last
 from curate.results import RunResult, StageBooks
 from curate.sample import Sample
 from curate.shards import ShardReport
@@ -446,16 +447,16 @@ def test_an_incomplete_job_is_exported_only_when_asked_for_in_part(shop: Worksho
     asked = pipeline.Run(str(shop.root), shop.project, Where("inline"))
     wanted = Export(as_="llava_json", codec="plain")
     with pytest.raises(ShardError, match=r'shards of "mine" are missing.*--partial'):
-        pipeline.export_last("mine", wanted, asked)
+        export_last("mine", wanted, asked.project, asked.root)
     assert not (shop.root / "exports").exists()
-    part, manifest = pipeline.export_last("mine", wanted, asked, partial=True)
+    part, manifest = export_last("mine", wanted, asked.project, asked.root, partial=True)
     assert manifest["records"] == 5
     for name, data in taken.items():
         (shop.web / name).write_bytes(data)
     export = shop.run("mine").jobs[0].facts["export"]
     assert export["records"] == 9
     assert export["folder"] != part
-    assert pipeline.export_last("mine", wanted, asked) == (export["folder"], manifest_of(export["folder"]))
+    assert export_last("mine", wanted, asked.project, asked.root) == (export["folder"], manifest_of(export["folder"]))
 
 
 def manifest_of(folder: str) -> dict[str, Any]:
@@ -471,7 +472,7 @@ def test_a_mix_of_an_incomplete_job_is_incomplete_and_not_exported(shop: Worksho
     assert "export" not in result.jobs[-1].facts
     asked = pipeline.Run(str(shop.root), shop.project, Where("inline"))
     with pytest.raises(ShardError, match='shards of "mixed" are missing'):
-        pipeline.export_last("mixed", Export(as_="llava_json", codec="plain"), asked)
+        export_last("mixed", Export(as_="llava_json", codec="plain"), asked.project, asked.root)
     assert not (shop.root / "exports").exists()
 
 
@@ -588,7 +589,7 @@ def test_another_seed_is_another_mix(shop: Workshop) -> None:
 def test_a_component_with_nothing_to_draw_is_named(shop: Workshop) -> None:
     job(shop, low=1000)
     mix(shop, "  a: {from: mine}\n")
-    with pytest.raises(ShardError, match="a: the component has no samples"):
+    with pytest.raises(ShardError, match="a has no samples"):
         shop.run("mixed")
 
 
@@ -608,10 +609,7 @@ def test_llava_json_is_sound_and_its_pictures_are_there(shop: Workshop) -> None:
         data = (folder / record["image"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == stored[record["image"].removeprefix("images/tiny/")]
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    assert sorted(manifest["files"]) == sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"
-    )
-    assert len(manifest["files"]) == 1 + 18
+    assert (manifest["files"], manifest["picture_files"]) == (["train.json"], 18)
 
 
 def everything(shop: Workshop) -> Iterator[dict[str, Any]]:
@@ -635,15 +633,15 @@ def test_export_last_writes_what_the_last_run_kept(shop: Workshop, as_: str) -> 
     shop.run("mine")
     asked = pipeline.Run(str(shop.root), shop.project, Where("inline"))
     wanted = Export(as_=as_, codec="plain", pictures=False)
-    folder, manifest = pipeline.export_last("jobs/mine.yaml", wanted, asked)
+    folder, manifest = export_last("jobs/mine.yaml", wanted, asked.project, asked.root)
     assert (manifest["records"], manifest["left_out"], manifest["pictures"]) == (18, {}, False)
     assert not list(Path(folder).rglob("*.jpg"))
     before = files(shop.root)
-    assert pipeline.export_last("mine", wanted, asked) == (folder, manifest)
+    assert export_last("mine", wanted, asked.project, asked.root) == (folder, manifest)
     assert files(shop.root) == before
     job(shop, low=10)
     shop.run("mine")
-    newer, manifest = pipeline.export_last("mine", wanted, asked)
+    newer, manifest = export_last("mine", wanted, asked.project, asked.root)
     assert newer != folder
     assert manifest["records"] == 4
     assert files(shop.root).items() >= before.items()
@@ -653,12 +651,12 @@ def test_export_last_refuses_what_never_ran_and_what_is_unknown(shop: Workshop) 
     shop.run("mine")
     asked = pipeline.Run(str(shop.root), shop.project, Where("inline"))
     with pytest.raises(ConfigError, match='"min" has no run') as error:
-        pipeline.export_last("min", Export(as_="llava_json"), asked)
+        export_last("min", Export(as_="llava_json"), asked.project, asked.root)
     assert "mine" in error.value.hint
     with pytest.raises(ConfigError, match="unknown exporter"):
-        pipeline.export_last("mine", Export(as_="llava"), asked)
+        export_last("mine", Export(as_="llava"), asked.project, asked.root)
     with pytest.raises(ConfigError, match="unknown codec"):
-        pipeline.export_last("mine", Export(as_="llava_json", codec="x"), asked)
+        export_last("mine", Export(as_="llava_json", codec="x"), asked.project, asked.root)
     assert not (shop.root / "exports").exists()
 
 

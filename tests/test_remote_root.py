@@ -5,9 +5,10 @@ from typing import Any
 
 from curate import journey
 from curate.driver import Where
+from curate.export_job import Export
+from curate.exporting import export_last
 from curate.io import storage
-from curate.job import Export
-from curate.pipeline import Run, export_last, run
+from curate.pipeline import Run, run
 from curate.views import open_root
 
 JOB = "from: tiny\nkeep: {unique_pictures: }\naugment: [square_pad, hflip]\n"
@@ -39,6 +40,6 @@ def test_root_on_s3(workshop: Any, listener: Any, s3_server: str) -> None:
     assert told.sample["sample_id"] == sample
     assert {(row["recipe"], row["status"]) for row in told.children} == {("square_pad", "ok"), ("hflip", "refused")}
 
-    folder, manifest = export_last("far", Export(as_="llava_json"), asked)
+    folder, manifest = export_last("far", Export(as_="llava_json"), asked.project, asked.root)
     assert manifest["records"] == 18
     assert len(json.loads(storage.read_bytes(f"{folder}/far.json"))) == 18

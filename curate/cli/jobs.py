@@ -221,7 +221,9 @@ def doctor(
 def export(
     job: Job,
     as_: Annotated[str, typer.Option("--as", help="An exporter: llava_json, webdataset …")] = "llava_json",
-    codec: Annotated[str, typer.Option(help="The written form of boxes: asv2, plain …")] = "asv2",
+    codec: Annotated[
+        str | None, typer.Option(help="The written form of boxes: asv2, plain …; by default the trainer's own.")
+    ] = None,
     pictures: Annotated[bool, typer.Option(help="Write the pictures, too.")] = True,
     partial: Annotated[bool, typer.Option("--partial", help="Although shards are missing.")] = False,
     root: Root = ROOT,
@@ -234,14 +236,12 @@ def export(
                curate export demo --as webdataset --no-pictures
     """
     with exits.console(json) as console:
-        from curate import pipeline
-        from curate.driver import Where
-        from curate.job import Export
+        from curate import exporting
+        from curate.export_job import Export
 
-        asked = pipeline.Run(place(root), project_at(project, job), Where())
         wanted = Export(as_=as_, codec=codec, pictures=pictures)
-        folder, manifest = pipeline.export_last(job, wanted, asked, partial)
-        manifest = {**manifest, "files": len(manifest["files"])}
+        folder, manifest = exporting.export_last(job, wanted, project_at(project, job), place(root), partial)
+        manifest = {**manifest, "files": len(manifest["files"]) + manifest.get("picture_files", 0)}
         text = f"wrote {manifest['records']:,} records to {folder}   left out: {manifest['left_out'] or 'none'}"
         console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text)
 

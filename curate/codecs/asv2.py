@@ -24,6 +24,9 @@ TOLERANCE = 1.0 / 999 + 1e-6
 """Largest error of a coordinate of a box inside the picture after encode and decode, as a share of the pad's
 side: two truncations of up to a unit each, and decode answers with the middle of what they hide."""
 
+SIGNS = "<"
+"""A text without any of these is the same in this form and without it."""
+
 uncoded, uncoded_relations = asv2_write.uncoded, asv2_write.uncoded_relations
 
 

@@ -22,6 +22,9 @@ the pad a unit of it swallows as many units of the short side as the sides' rati
 ends up to two more; decode answers with the middle, so (r + 2) / 2 units: 1.7 for 4:3, and 9 for the longest
 pictures that take this way (`unpadded_axes`)."""
 
+SIGNS = "<"
+"""A text without any of these is the same in this form and without it."""
+
 uncoded, uncoded_relations = asv2_write.uncoded, asv2_write.uncoded_relations
 
 

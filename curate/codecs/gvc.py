@@ -17,8 +17,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from curate.errors import SampleError
-from curate.grounding.decimals import SEMICOLONS, checked_size, cut, in_order, read_boxes, refuse_broken, writer
-from curate.grounding.spans import Span, apart, by_span, weave
+from curate.grounding.decimals import SEMICOLONS, checked_size, cut, read_boxes, refuse_broken, writer
+from curate.grounding.spans import Span, apart, by_span, in_order, weave
 from curate.sample import Box, Grounded, Region
 
 FRAME = "original"

@@ -33,6 +33,9 @@ TOLERANCE = 1.0 / _SIDE
 """Largest error of a coordinate of a box inside the picture: one cell, where a box in one row or column comes back
 as whole cells. Half a cell where it comes back as centres."""
 
+SIGNS = "<"
+"""A text without any of these is the same in this form and without it."""
+
 _ERROR = "bad_kosmos2"
 _BETWEEN = "</delimiter_of_multi_objects/>"
 _GROUNDING = "<grounding>"

@@ -26,6 +26,9 @@ TOLERANCE = 0.005 + 1e-6
 """Largest error of a coordinate, as a share of the pad's side: half of the second decimal, and what is taken for a
 whole pixel (`decimals.to_pad`)."""
 
+SIGNS = "["
+"""A text without any of these is the same in this form and without it."""
+
 _JOINT = ", "
 _FORM = Bare("bad_llava", re.compile(rf"{OPEN}(?:(?P<boxes>{several(_JOINT)})|{HALF})"), spaced=True, joint=_JOINT)
 

@@ -26,6 +26,9 @@ HOLDS = frozenset({"text"})
 TOLERANCE = 0.0005 + 1e-9
 """Largest error of a coordinate: half of the third decimal, and the last bit of a float."""
 
+SIGNS = "<["
+"""A text without any of these is the same in this form and without it."""
+
 _JOINT = " "
 # Boxes, in a wrapper or not, or what is half of either; a tag's name cut off by the end of the text is half a tag.
 _MARK = (

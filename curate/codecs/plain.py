@@ -11,6 +11,9 @@ HOLDS = frozenset({"text"})
 TOLERANCE = 0.0
 """No coordinate survives, so none has an error."""
 
+SIGNS = ""
+"""No text is another in this form."""
+
 
 def encode(grounded: Grounded, width: int, height: int) -> str:
     """Return the text as it is; boxes and relations are dropped, whatever the picture's size in pixels."""

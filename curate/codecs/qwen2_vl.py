@@ -24,6 +24,9 @@ TOLERANCE = 0.5 / 1000 + 1e-6
 """Largest error of a coordinate of a box inside the picture: decode answers with the middle of what one truncation
 to 1/1000 hides. The last term is what snapping to a whole pixel may move."""
 
+SIGNS = "<"
+"""A text without any of these is the same in this form and without it."""
+
 _ERROR = "bad_qwen2_vl"
 _OPEN, _CLOSE = "<|box_start|>", "<|box_end|>"
 _TAGS = bins.tags(

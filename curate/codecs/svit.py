@@ -23,11 +23,10 @@ from curate.grounding.decimals import (
     refuse_broken,
     refuse_marks,
     several,
-    told,
     writer,
     wrong_mark,
 )
-from curate.grounding.spans import Span, unwritten, weave
+from curate.grounding.spans import Span, told, unwritten, weave
 from curate.sample import Box, Grounded, Region
 
 FRAME = "original"
@@ -39,6 +38,9 @@ HOLDS = frozenset({"text", "spans"})
 TOLERANCE = 0.0005 + 1e-9
 """Largest error of a coordinate: half of the third decimal, and the last bit of a float."""
 
+SIGNS = "<["
+"""A text without any of these is the same in this form and without it."""
+
 _CODE = "bad_svit"
 _JOINT = ", "
 # A closing tag takes the boxes behind it along. A tag's name without ">", or cut off by the end, is half a tag.
@@ -46,6 +48,10 @@ _MARKS = re.compile(
     rf"<(?P<open>st>)|<(?P<close>ed>)(?:\s*+\[(?P<named>{several(_JOINT)}))?+|{OPEN}(?:(?P<bare>{several(_JOINT)})|{HALF})"
     r"|<(?:st|ed)(?![0-9A-Za-z_])|<(?:[se]|st|ed)\Z"
 )
+_NAMED = re.compile(r"<st>([^<\[]++)<ed> \[([0-9., ]++\](?:, \[[0-9., ]++\])*+)")
+"""A phrase and its boxes as they are mostly written, behind the first bracket."""
+_LONGEST = 200
+"""Characters of boxes that are read the short way."""
 _PUBLISHED = re.compile(r"\[[0-9.]++, [0-9.]++, [0-9.]++, [0-9.]++\]")
 
 
@@ -87,6 +93,9 @@ def decode(text: str, width: int, height: int) -> Grounded:
     `bad_size`.
     """
     checked_size(width, height)
+    simple = _simple(text)
+    if simple is not None:
+        return simple
     pieces: list[str] = []
     found: dict[Span, list[Box]] = {}
     length = cursor = 0
@@ -123,6 +132,32 @@ def decode(text: str, width: int, height: int) -> Grounded:
         Region(clean[start:end], tuple(boxes), start=start, end=end) for (start, end), boxes in found.items()
     )
     return Grounded(clean, regions)
+
+
+def _simple(text: str) -> Grounded | None:
+    """Return what a text of nothing but phrases, each with its boxes behind it, says; None for any other."""
+    parts = _NAMED.split(text)  # words, phrase, boxes, words, ...
+    regions, length, brackets = [], 0, 0
+    for words, phrase, listed in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        if len(listed) > _LONGEST:
+            return None
+        boxes = []
+        try:
+            for four in listed[:-1].split("], ["):
+                x0, y0, x1, y1 = map(float, four.split(", "))
+                if not (x0 <= x1 <= 1.0 and y0 <= y1 <= 1.0):
+                    return None
+                boxes.append((x0, y0, x1, y1))
+        except ValueError:  # not four, or no number
+            return None
+        brackets += len(boxes)
+        start = length + len(words)
+        length = start + len(phrase)
+        regions.append(Region(phrase, tuple(boxes), None, start, length))
+    if text.count("<") != 2 * len(regions) or text.count("[") != brackets:
+        return None
+    del parts[2::3]
+    return Grounded("".join(parts), tuple(regions))
 
 
 def _bad(what: str, mark: re.Match[str] | None) -> SampleError:

@@ -1,54 +1,59 @@
-"""WebDataset: tars of picture and JSON members that share a key, readable by the webdataset library."""
+"""WebDataset: tars of picture and JSON members that share a key, readable by the webdataset library.
 
-import json
-from collections.abc import Iterator
+Format: webdataset/webdataset README.md. The members of a sample stand side by side; its key is its id, and a sample
+that is drawn again within a tar has a key of its own, ID~2. Of several pictures the members are `0.jpg`, `1.jpg`, ….
+"""
+
+from collections import Counter
 from pathlib import Path
+from typing import BinaryIO
 
-from curate.io import tars
+from curate.grounding import trainable
+from curate.io import beside, tars
 from curate.sample import Record
 
 SUFFIX = ".tar"
+CODECS = ("asv2", "qwen2_vl", "internvl", "llava", "plain")
+"""Written forms of models that are trained from such files."""
+
 PER_TAR = 1000
 """Samples in a tar."""
 
 
 class Exporter:
-    """Writes records into NAME-00000.tar, NAME-00001.tar, …; holds one tar's records at a time."""
+    """Writes records one by one into NAME-00000.tar, NAME-00001.tar, …; memory does not grow with their number."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._stem = folder, Path(name).stem
-        self._held: list[tuple[str, Record]] = []
-        self._seen: dict[str, int] = {}
         self._files: list[str] = []
+        self._seen: Counter[str] = Counter()
+        self._held = 0
+        self._tar = self._next()
 
     def write(self, record: Record) -> None:
-        """Take one record; a sample that is drawn again gets a key of its own."""
-        times = self._seen[record.sample_id] = self._seen.get(record.sample_id, 0) + 1
-        self._held.append((record.sample_id if times == 1 else f"{record.sample_id}_{times}", record))
-        if len(self._held) == PER_TAR:
-            self._flush()
+        """Write one record; SampleError as `trainable.check_record` raises it."""
+        trainable.check_record(record)
+        if self._held == PER_TAR:
+            self._finish()
+            self._tar = self._next()
+        self._held += 1
+        self._seen[record.sample_id] += 1
+        times = self._seen[record.sample_id]
+        key = record.sample_id if times == 1 else f"{record.sample_id}~{times}"
+        for member, data in beside.members(record, beside.whole_row(record)):
+            tars.append_member(self._tar, f"{key}.{member}", data)
 
     def close(self) -> tuple[str, ...]:
-        """Write what is held, and return the files written, relative to the folder."""
-        if self._held or not self._files:
-            self._flush()
+        """Finish the last tar; return the trainer's files, relative to the folder."""
+        self._finish()
         return tuple(self._files)
 
-    def _flush(self) -> None:
-        name = f"{self._stem}-{len(self._files):05d}.tar"
-        tars.write_tar(self._folder / name, self._members())
-        self._files.append(name)
-        self._held = []
+    def _next(self) -> BinaryIO:
+        self._files.append(f"{self._stem}-{len(self._files):05d}.tar")
+        return (self._folder / self._files[-1]).open("wb")
 
-    def _members(self) -> Iterator[tuple[str, bytes]]:
-        for key, record in self._held:
-            if record.picture is not None and record.image is not None:
-                yield f"{key}{Path(record.image).suffix}", record.picture
-            row = {
-                "id": record.sample_id,
-                "component": record.component,
-                "width": record.width,
-                "height": record.height,
-                "conversations": [{"from": turn.role, "value": turn.value} for turn in record.turns],
-            }
-            yield f"{key}.json", json.dumps(row, ensure_ascii=False).encode()
+    def _finish(self) -> None:
+        self._tar.write(tars.END)
+        self._tar.close()
+        self._seen.clear()
+        self._held = 0

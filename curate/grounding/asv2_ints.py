@@ -5,6 +5,7 @@ scripts_asmv2/visualize_rec.py (OpenGVLab/all-seeing, all-seeing-v2): pixels →
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from functools import lru_cache
 from math import inf
 
@@ -19,11 +20,47 @@ LONGEST = 16
 
 _MOST_PX = 1 << 31
 _WHOLE_PX = 1e-6  # a coordinate this near to a whole pixel was one before it was normalised
+_LOW, _HIGH = 2e-3, 1 - 2e-3
+"""Parts of a unit between which a coordinate is truncated alike whether it is taken for a whole pixel or not: on a side
+of one pixel `_WHOLE_PX` is a thousandth of a unit."""
 
-Axis = tuple[int, ...]
-"""What each of 0 to 999 of a picture's side becomes in the written form; never falls."""
+_ALL = range(SCALE + 1)
 
 Ints = tuple[int, int, int, int]
+
+
+class Axis(dict[int, int]):
+    """What each of 0 to 999 of a picture's side becomes in the written form; never falls.
+
+    Counted where it is first asked for: pictures come in thousands of sizes, and a text has few boxes.
+    """
+
+    def __init__(self, written: Callable[[int], int]) -> None:
+        super().__init__()
+        self._written = written
+        self.middles = Middles(self)
+
+    def __missing__(self, n: int) -> int:
+        self[n] = found = self._written(n)
+        return found
+
+
+class Middles(dict[int, float]):
+    """For each written 0 to 999 of an axis the middle of the shares of the picture that become it.
+
+    Not the plain `p / 999`: that sits on the edge of a truncation, and each encode and decode would lose a unit. What
+    lies in the padding becomes the picture's edge; what is never written, the border between its neighbours.
+    """
+
+    def __init__(self, axis: Axis) -> None:
+        super().__init__()
+        self._axis = axis
+
+    def __missing__(self, p: int) -> float:
+        written = self._axis.__getitem__
+        run = bisect_left(_ALL, p, key=written) + bisect_right(_ALL, p, key=written)
+        self[p] = found = min(run / 2 / SCALE, 1.0)
+        return found
 
 
 def to_999(px: float, size: int) -> int:
@@ -44,6 +81,9 @@ def unpad_999(p: int, size: int, side: int) -> int:
     return max(0, int((p / SCALE * side - (side - size) // 2) / size * SCALE))
 
 
+_AS_IT_IS = Axis(int)
+
+
 @lru_cache(maxsize=256)
 def padded_axes(width: int, height: int) -> tuple[Axis, Axis]:
     """Return for x and for y what each of 0 to 999 of the picture becomes in the padded frame.
@@ -52,8 +92,8 @@ def padded_axes(width: int, height: int) -> tuple[Axis, Axis]:
     """
     side = _side(width, height)
     if width == height:  # a square picture is not padded, so nothing is truncated a second time
-        return (tuple(range(SCALE + 1)),) * 2
-    return _padded(width, side), _padded(height, side)
+        return _AS_IT_IS, _AS_IT_IS
+    return Axis(lambda n: pad_999(n, width, side)), Axis(lambda n: pad_999(n, height, side))
 
 
 @lru_cache(maxsize=256)
@@ -65,21 +105,9 @@ def unpadded_axes(width: int, height: int) -> tuple[Axis, Axis]:
     """
     side = _side(width, height)
     if width == height or side > LONGEST * min(width, height):
-        return (tuple(range(SCALE + 1)),) * 2
-    x_axis, y_axis = _padded(width, side), _padded(height, side)
-    return tuple(unpad_999(p, width, side) for p in x_axis), tuple(unpad_999(p, height, side) for p in y_axis)
-
-
-@lru_cache(maxsize=256)
-def middles(axis: Axis) -> tuple[float, ...]:
-    """Return for each written 0 to 999 the middle of the shares of the picture that become it.
-
-    Not the plain `p / 999`: that sits on the edge of a truncation, and each encode and decode would lose a
-    unit. What lies in the padding becomes the picture's edge; what is never written, the border between its
-    neighbours.
-    """
-    runs = ((bisect_left(axis, p), bisect_right(axis, p)) for p in range(SCALE + 1))
-    return tuple(min((low + high) / 2 / SCALE, 1.0) for low, high in runs)
+        return _AS_IT_IS, _AS_IT_IS
+    x_axis = Axis(lambda n: unpad_999(pad_999(n, width, side), width, side))
+    return x_axis, Axis(lambda n: unpad_999(pad_999(n, height, side), height, side))
 
 
 def ints_of(box: Box, axes: tuple[Axis, Axis], width: int, height: int) -> Ints:
@@ -92,9 +120,13 @@ def ints_of(box: Box, axes: tuple[Axis, Axis], width: int, height: int) -> Ints:
     if not (0.0 <= x0 <= x1 <= 1.0 and 0.0 <= y0 <= y1 <= 1.0):
         x0, y0, x1, y1 = _cut(box)
     # Spelled out four times: a loop or a call here is most of the time of writing a caption.
+    x_axis, y_axis = axes
+    a, b, c, d = x0 * SCALE, y0 * SCALE, x1 * SCALE, y1 * SCALE
+    i, j, k, m = int(a), int(b), int(c), int(d)
+    if _LOW < a - i < _HIGH and _LOW < b - j < _HIGH and _LOW < c - k < _HIGH and _LOW < d - m < _HIGH:
+        return x_axis[i], y_axis[j], x_axis[k], y_axis[m]
     a, b, c, d = x0 * width, y0 * height, x1 * width, y1 * height
     i, j, k, m = round(a), round(b), round(c), round(d)
-    x_axis, y_axis = axes
     return (
         x_axis[int((i if -_WHOLE_PX < a - i < _WHOLE_PX else a) / width * SCALE)],
         y_axis[int((j if -_WHOLE_PX < b - j < _WHOLE_PX else b) / height * SCALE)],
@@ -107,11 +139,6 @@ def _side(width: int, height: int) -> int:
     if not (1 <= width <= _MOST_PX and 1 <= height <= _MOST_PX):
         raise SampleError("bad_size", f"a picture of {width} x {height} pixels")
     return max(width, height)
-
-
-@lru_cache(maxsize=256)
-def _padded(size: int, side: int) -> Axis:
-    return tuple(pad_999(n, size, side) for n in range(SCALE + 1))
 
 
 def _cut(box: Box) -> Box:

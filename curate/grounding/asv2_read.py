@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from curate.errors import SampleError
-from curate.grounding.asv2_ints import SCALE, Axis, Ints, middles
+from curate.grounding.asv2_ints import SCALE, Axis, Ints, Middles
 from curate.sample import Box, Grounded, Region, Relation
 
 TAG = re.compile(r"<(/?)(ref|box|pred)(?![0-9A-Za-z_])(>?)|<(?:/|/?(?:r|re|b|bo|p|pr|pre))\Z")
@@ -17,6 +17,10 @@ TAG = re.compile(r"<(/?)(ref|box|pred)(?![0-9A-Za-z_])(>?)|<(?:/|/?(?:r|re|b|bo|
 _BOX = r"\[\s*+[0-9]{1,4}+\s*+(?:,\s*+[0-9]{1,4}+\s*+){3}\]\s*+"
 _BOX_LIST = re.compile(rf"\s*+\[\s*+(?:{_BOX}(?:,\s*+{_BOX})*+)?\]\s*+")
 _NUMBER = re.compile(r"[0-9]+")
+
+_LISTED = r"\[[0-9]{1,3}+, [0-9]{1,3}+, [0-9]{1,3}+, [0-9]{1,3}+\]"
+_PHRASE = re.compile(rf"<ref>([^<]++)</ref><box>\[\[({_LISTED[2:]}(?:, {_LISTED})*+)\]</box>")
+"""A phrase and its boxes as they are mostly written, behind the first bracket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,11 @@ def read(text: str, axes: tuple[Axis, Axis]) -> Grounded:
     Raises SampleError `bad_rec`, with the position in characters: half a tag, tags inside tags, a box that is
     not four integers of 0 to 999 with its corners in order, a predicate whose box lists do not pair up.
     """
-    x_middle, y_middle = middles(axes[0]), middles(axes[1])
+    x_middle, y_middle = axes[0].middles, axes[1].middles
+
+    simple = _simple(text, x_middle, y_middle)
+    if simple is not None:
+        return simple
 
     def shares(ints: Ints) -> Box:
         return x_middle[ints[0]], y_middle[ints[1]], x_middle[ints[2]], y_middle[ints[3]]
@@ -67,6 +75,26 @@ def read(text: str, axes: tuple[Axis, Axis]) -> Grounded:
             regions.append(Region("", (shares(box),)))
     relations = [relation for pred in preds for relation in _relations(clean, pred, named)]
     return Grounded(text=clean, regions=tuple(regions), relations=tuple(relations))
+
+
+def _simple(text: str, x_middle: Middles, y_middle: Middles) -> Grounded | None:
+    """Return what a text of nothing but phrases, each with its boxes behind it, says; None for any other."""
+    parts = _PHRASE.split(text)  # words, phrase, boxes, words, ...
+    if text.count("<") != 4 * (len(parts) // 3):
+        return None
+    regions, length = [], 0
+    for words, phrase, listed in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        boxes = []
+        for four in listed[:-1].split("], ["):
+            x0, y0, x1, y1 = map(int, four.split(", "))
+            if x0 > x1 or y0 > y1:
+                return None
+            boxes.append((x_middle[x0], y_middle[y0], x_middle[x1], y_middle[y1]))
+        start = length + len(words)
+        length = start + len(phrase)
+        regions.append(Region(phrase, tuple(boxes), None, start, length))
+    del parts[2::3]
+    return Grounded("".join(parts), tuple(regions))
 
 
 def _relations(clean: str, pred: _Mention, named: dict[Ints, int]) -> list[Relation]:

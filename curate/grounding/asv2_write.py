@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from curate.errors import SampleError
 from curate.grounding.asv2_ints import Axis, Ints, ints_of
 from curate.grounding.asv2_read import TAG
-from curate.grounding.spans import Span, apart, box_places, by_span, weave
+from curate.grounding.spans import Span, apart, box_places, by_span, in_order, weave
 from curate.sample import Grounded, Region
 
 _OPEN_TAG = re.compile(r"</?(?:ref|box|pred)\Z")  # becomes half a tag where another tag follows
@@ -69,6 +69,8 @@ def uncoded(grounded: Grounded) -> tuple[int, ...]:
     phrase or predicate, where the form gives a box to what stands before it. A region without phrase and span
     is written where predicates repeat all of its boxes.
     """
+    if in_order(grounded) is not None:
+        return ()
     plan = _plan(grounded)
     return tuple(i for i in range(len(grounded.regions)) if i not in plan.regions)
 

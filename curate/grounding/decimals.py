@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from curate.errors import SampleError
-from curate.grounding.spans import Span, weave, written
+from curate.grounding.spans import Span, told, weave
 from curate.sample import Box, Grounded, Region
 
 # Possessive repeats, and no part of a box but its first character is a bracket: ten million characters of
@@ -147,7 +147,7 @@ def read_boxes(listed: str, position: int, code: str) -> tuple[Box, ...]:
 
     Raises SampleError `code` for a number above 1 or of absurd length and for corners the wrong way round.
     """
-    boxes = []
+    boxes: list[Box] = []
     for four in _EACH.finditer(listed):
         if four.end() - four.start() > 4 * _LONGEST:
             raise SampleError(code, f"a number of absurd length at character {position + four.start()}")
@@ -197,29 +197,10 @@ def gap(text: str, at: int, last: int | None, joint: str) -> str:
     return " "
 
 
-def in_order(grounded: Grounded) -> dict[Span, list[int]] | None:
-    """Return each region's span where all have boxes and spans that come in order and apart; None where not."""
-    found: dict[Span, list[int]] = {}
-    length, last = len(grounded.text), 0
-    for index, region in enumerate(grounded.regions):
-        start, end = region.start, region.end
-        if start is None or end is None or not (last <= start < end <= length and region.boxes):
-            return None
-        found[start, end] = [index]
-        last = end
-    return found
-
-
-def told(grounded: Grounded) -> dict[Span, list[int]]:
-    """Return `spans.written`, without its search where the spans come in order and apart, as they mostly do."""
-    found = in_order(grounded)
-    return written(grounded) if found is None else found
-
-
 def put(grounded: Grounded, form: Bare, write: Callable[[Box], str]) -> str:
     """Return the text with the boxes of its regions after their spans, as `write` (`writer`) tells one box.
 
-    Regions that end at one place share a mark. Where spans overlap the longest is told (`spans.written`). Raises
+    Regions that end at one place share a mark. Where spans overlap the longest is told (`spans.told`). Raises
     SampleError `reserved_tag` for a text that holds a mark; what `write` raises passes.
     """
     text, all_regions = grounded.text, grounded.regions

@@ -25,7 +25,8 @@ NUMBER = re.compile(_N)
 class Dialect:
     """A written form: which tags pair up, what stands between box tags or bare in the text, how far numbers go.
 
-    `box` is the tag that opens a box, None where boxes stand bare; `form` is what a list of boxes must look like.
+    `paired` finds a pair of tags without another between. `box` is the tag that opens a box, None where boxes stand
+    bare; `form` is what a list of boxes must look like.
     `frame` is that of the coordinates: `square_pad`, `original`, or `none` for forms without any.
     """
 
@@ -33,6 +34,7 @@ class Dialect:
     marker: re.Pattern[str]
     frame: str
     pairs: dict[str, str]
+    paired: re.Pattern[str]
     box: str | None = None
     form: re.Pattern[str] | None = None
     highest: float = 1.0
@@ -45,7 +47,8 @@ class Dialect:
 
 
 def _form(name: str, marker: str, frame: str, pairs: dict[str, str], *rest: object) -> Dialect:
-    return Dialect(name, re.compile(marker), frame, pairs, *rest)  # type: ignore[arg-type]
+    paired = "|".join(f"{re.escape(one)}[^<]*+{re.escape(other)}" for one, other in pairs.items())
+    return Dialect(name, re.compile(marker), frame, pairs, re.compile(paired or "(?!)"), *rest)  # type: ignore[arg-type]
 
 
 _ALL = (

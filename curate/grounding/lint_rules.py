@@ -81,7 +81,7 @@ class Rules:
         """Return the faults of a record, in order of place; `size` is its picture's width and height in pixels."""
         if not isinstance(record, dict):
             return [Fault("not_object", "$", None, f"the record is {_kind(record)}")]
-        if size is None and self._is_sound(record):
+        if self._is_sound(record, size is not None):
             return []
         found: list[Fault] = []
         names = picture_names(record)
@@ -104,8 +104,11 @@ class Rules:
                 found.append(Fault("box_frame", "$.conversations", None, wrong))
         return found
 
-    def _is_sound(self, record: dict[str, Any]) -> bool:
-        """Tell at once whether a record is sound, as most are; False says nothing."""
+    def _is_sound(self, record: dict[str, Any], sized: bool) -> bool:
+        """Tell at once whether a record is sound, as most are; False says nothing.
+
+        `sized`: the picture's size is known, so boxes of its pad are looked at one by one.
+        """
         turns, picture = record.get("conversations"), record.get("image")
         if type(turns) is not list or not (picture is None or (type(picture) is str and picture.strip())):
             return False
@@ -122,6 +125,8 @@ class Rules:
         if not values or (images and IMAGE not in values[0]) or "gd_ls" in record:
             return False
         if self.form is not None:
+            if sized and self.form.frame == "square_pad" and "[" in text:
+                return False
             return is_plain(text, self.form, images + len(values) - 1)
         return self._check is None
 

@@ -15,7 +15,11 @@ _SLACK = 0.012
 """How far, as a share of the side, a box may reach into the padding: forms round to two decimals at worst."""
 _D = "([0-9]{1,3})"
 _FOUR = "[0-9]{1,4}+, ?[0-9]{1,4}+, ?[0-9]{1,4}+, ?[0-9]{1,4}+"
-_MENTION = re.compile(rf"<ref>[^<]*+</ref><box>\[\[{_D}, {_D}, {_D}, {_D}\]\]</box>")  # the usual one
+_INTS = re.compile(rf"\[{_D}, {_D}, {_D}, {_D}\]")
+_LIST = _INTS.pattern.replace("(", "").replace(")", "+")
+_MENTION = re.compile(rf"<ref>[^<]*+</ref><box>\[{_LIST}(?:, {_LIST})*+\]</box>")  # the usual one
+_SHARE = r"(0(?:\.[0-9]++)?|1(?:\.0++)?)"
+_SHARES = re.compile(rf"\[{_SHARE}, ?{_SHARE}, ?{_SHARE}, ?{_SHARE}\]")
 # What a sound text of All-Seeing v2 is made of, and the beginning of any tag else.
 _SOUND = re.compile(
     rf"<(ref|pred)>[^<]*+</\1>|<box>\[((?:\[{_FOUR}\](?:, ?\[{_FOUR}\])*+)?)\]</box>"
@@ -64,15 +68,22 @@ def checker(form: Dialect) -> Callable[[str, Boxes], list[Told]]:
 def is_plain(text: str, form: Dialect, images: int) -> bool:
     """Tell at once whether a text is sound, as most are; False says nothing.
 
-    Sound are no tags and brackets at all, and, of All-Seeing v2's forms, phrases with one box each; `images` of the
-    text's "<" are none.
+    Sound are no tags and brackets at all; of All-Seeing v2's forms phrases, each with its boxes behind it; of the
+    forms of bare decimals one box in a bracket and tags in pairs. `images` of the text's "<" are no tags.
     """
-    if form.box is None and "[" in text:
+    tags = text.count("<") - images
+    if form.highest == 999.0:
+        if 4 * len(_MENTION.findall(text)) != tags:
+            return False
+        return not tags or all([int(x1) <= int(x2) and int(y1) <= int(y2) for x1, y1, x2, y2 in _INTS.findall(text)])
+    if form.box is not None or form.form is None:
+        return not tags
+    if tags and tags != 2 * len(form.paired.findall(text)):
         return False
-    found = _MENTION.findall(text) if form.highest == 999.0 else ()
-    if 4 * len(found) != text.count("<") - images:
-        return False
-    return all([int(x1) <= int(x2) and int(y1) <= int(y2) for x1, y1, x2, y2 in found])
+    brackets = text.count("[")
+    boxes = _SHARES.findall(text) if brackets else ()
+    # Shares of 0 to 1 are in the order of their digits.
+    return len(boxes) == brackets and all([x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in boxes])
 
 
 def in_padding(spread: Box, width: int, height: int) -> str | None:

@@ -55,8 +55,29 @@ def written(grounded: Grounded) -> dict[Span, list[int]]:
     return {span: spans[span] for span in sorted([*held, *bare])}
 
 
+def in_order(grounded: Grounded) -> dict[Span, list[int]] | None:
+    """Return each region's span where all have boxes and spans that come in order and apart; None where not."""
+    found: dict[Span, list[int]] = {}
+    length, last = len(grounded.text), 0
+    for index, region in enumerate(grounded.regions):
+        start, end = region.start, region.end
+        if start is None or end is None or not (last <= start < end <= length and region.boxes):
+            return None
+        found[start, end] = [index]
+        last = end
+    return found
+
+
+def told(grounded: Grounded) -> dict[Span, list[int]]:
+    """Return `written`, without its search where the spans come in order and apart, as they mostly do."""
+    found = in_order(grounded)
+    return written(grounded) if found is None else found
+
+
 def unwritten(grounded: Grounded) -> tuple[int, ...]:
     """Return the indices of the regions that `written` leaves out."""
+    if in_order(grounded) is not None:
+        return ()
     held = {index for indices in written(grounded).values() for index in indices}
     return tuple(index for index in range(len(grounded.regions)) if index not in held)
 

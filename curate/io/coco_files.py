@@ -138,8 +138,8 @@ class InstancesWriter:
     def __enter__(self) -> "InstancesWriter":
         return self
 
-    def write(self, record: Json) -> None:
-        """Write the picture of a record as `coco.encode` makes them, and its annotations."""
+    def write(self, record: Json, text: str = "") -> None:
+        """Write the picture of a record as `coco.encode` makes them, and its annotations; its `text` is not used."""
         (image,), names = record["images"], {each["id"]: each["name"] for each in record["categories"]}
         self.count += 1
         self._images_out.write(self._line({**image, "id": self.count}, self.count))

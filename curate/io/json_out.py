@@ -10,6 +10,11 @@ from typing import Any
 from curate.errors import SampleError
 from curate.io import storage
 
+_BUFFER_BYTES = 1 << 17
+
+_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_escaped = json.JSONEncoder(allow_nan=False).encode
+
 
 class ArrayWriter:
     """Writes records to `uri`, an array, or JSON Lines where `lines` is set or the name ends with .jsonl or .ndjson.
@@ -25,24 +30,18 @@ class ArrayWriter:
             beside.resolve().parent.mkdir(parents=True, exist_ok=True)
         folder = beside.resolve().parent if beside is not None else Path(tempfile.gettempdir())
         self._temporary = folder / f"{storage.TEMP_PREFIX}-{secrets.token_hex(8)}"
-        self._file = self._temporary.open("xb")
+        self._file = self._temporary.open("xb", _BUFFER_BYTES)
 
     def __enter__(self) -> "ArrayWriter":
         return self
 
-    def write(self, record: Any) -> None:
-        """Write one record.
+    def write(self, record: Any, text: str = "") -> None:
+        """Write one record; `text`, where it is given and in one line, is the record as JSON and written as it is.
 
         Raises:
             SampleError: `bad_json`, it cannot be written as JSON: NaN, inf, nested too deep, no JSON type.
         """
-        try:
-            try:
-                data = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-            except UnicodeEncodeError:  # half a surrogate pair, which JSON can only escape
-                data = json.dumps(record, allow_nan=False).encode()
-        except (ValueError, TypeError, RecursionError) as error:
-            raise SampleError("bad_json", f"record {self.count} cannot be written: {error}") from None
+        data = line_of(record, self.count, text)
         if self._lines:
             self._file.write(data + b"\n")
         else:
@@ -61,3 +60,16 @@ class ArrayWriter:
         finally:
             self._file.close()
             self._temporary.unlink(missing_ok=True)
+
+
+def line_of(record: Any, number: int, text: str = "") -> bytes:
+    """Return a record, the `number`-th, as one line of JSON; arguments and errors are those of `ArrayWriter.write`."""
+    if text and "\n" not in text and "\r" not in text:
+        return text.encode()
+    try:
+        try:
+            return _plain(record).encode()
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON can only escape
+            return _escaped(record).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SampleError("bad_json", f"record {number} cannot be written: {error}") from None

@@ -22,12 +22,16 @@ _NEXT_LINE = re.compile(r"\n(?=[^\s}\],])")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One record: its place among all, its first byte in the file; `error` says why `record` is None."""
+    """One record: its place among all, its first byte in the file; `error` says why `record` is None.
+
+    `text` is the record as it stands in the file, nothing where it could not be read.
+    """
 
     index: int
     offset: int
     record: Any
     error: str | None = None
+    text: str = ""
 
 
 def records(uri: str) -> Iterator[Found]:
@@ -77,12 +81,13 @@ def _array(window: Window) -> Iterator[Found]:
     while not ended:
         offset = window.offset
         record, error, sound = window.value()
-        yield Found(index, offset, record, error)
+        yield Found(index, offset, record, error, "" if error else window.last())
         if not sound:
             return
         index += 1
-        mark, offset = window.peek(), window.offset
+        mark = window.peek()
         if mark not in (",", "]"):
+            offset = window.offset
             what = f"{mark!r} stands where ',' or ']' must" if mark else "the file ends before the array does"
             yield Found(index, offset, None, f"{what}, at byte {offset}; what follows is not read")
             return
@@ -112,20 +117,20 @@ def _lines(file: BinaryIO, offset: int, index: int) -> Iterator[Found]:
         index += 1
 
 
-def _line(line: bytes) -> tuple[Any, str | None]:
+def _line(line: bytes) -> tuple[Any, str | None, str]:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        return None, f"not UTF-8 at byte {error.start} of the record"
+        return None, f"not UTF-8 at byte {error.start} of the record", ""
     try:
         record, end, refused = parse(text, 0)
     except json.JSONDecodeError as error:
-        return None, f"not JSON: {error.msg} at character {error.pos} of the record"
+        return None, f"not JSON: {error.msg} at character {error.pos} of the record", ""
     except RecursionError:
-        return None, "nested too deep"
+        return None, "nested too deep", ""
     if end < len(text):
-        return None, f"not JSON: more text after the record's end at character {end} of the record"
-    return (None, refused) if refused else (record, None)
+        return None, f"not JSON: more text after the record's end at character {end} of the record", ""
+    return (None, refused, "") if refused else (record, None, text)
 
 
 def _values(file: BinaryIO, window: Window) -> Iterator[Found]:
@@ -134,7 +139,7 @@ def _values(file: BinaryIO, window: Window) -> Iterator[Found]:
     while window.peek():
         offset = window.offset
         record, error, sound = window.value()
-        yield Found(index, offset, record, error)
+        yield Found(index, offset, record, error, "" if error else window.last())
         index += 1
         if not sound:
             while (found := _NEXT_LINE.search(window.text, window.at)) is None:

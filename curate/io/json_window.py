@@ -10,6 +10,7 @@ MAX_RECORD_BYTES = 64 << 20
 """A larger record is told as an error and stepped over."""
 BLOCK_BYTES = 1 << 20
 
+_WHITE = " \t\r\n"
 _SPACE = re.compile(r"[ \t\r\n]*+")
 _OUTSIDE = re.compile(r'["\[\]{}]')  # what matters between strings, and inside one
 _INSIDE = re.compile(r'["\\]')
@@ -42,13 +43,28 @@ class Window:
     """Part of a text: `text[at]` is the file's byte `offset`. A block is read at a time, more for a long value."""
 
     def __init__(self, file: BinaryIO, offset: int) -> None:
-        self.text, self.at, self.offset = "", 0, offset
+        self.text, self.at = "", 0
+        self._counted, self._offset, self._begun = 0, offset, 0
         self._file, self._read, self._ended = file, offset, False
         self._decoder: Any = codecs.getincrementaldecoder("utf-8")()
         self._foul = False
 
+    @property
+    def offset(self) -> int:
+        """The byte of the file at which `text[at]` begins; counted only when it is asked for."""
+        if self.at > self._counted:
+            apart = self.at - self._counted
+            self._offset += apart if self.text.isascii() else len(self._encoded(self._counted, self.at))
+            self._counted = self.at
+        return self._offset
+
     def peek(self) -> str:
         """Step over white space and return the character that follows, "" at the end of the file."""
+        for _ in range(2):  # mostly there is one blank, or none
+            mark = self.text[self.at : self.at + 1]
+            if mark and mark not in _WHITE:
+                return mark
+            self.at += len(mark)
         while True:
             found = _SPACE.match(self.text, self.at)
             self.take((found.end() if found else self.at) - self.at)
@@ -59,14 +75,16 @@ class Window:
 
     def take(self, count: int) -> None:
         """Step over `count` characters."""
-        end = self.at + count
-        self.offset += count if self.text.isascii() else len(self._encoded(self.at, end))
-        self.at = end
+        self.at += count
 
     def drop(self) -> bool:
         """Forget what was read and read on; False at the end of the file."""
         self.take(len(self.text) - self.at)
         return self._more()
+
+    def last(self) -> str:
+        """Return the text of the value that was read last; nothing else was read since."""
+        return self.text[self._begun : self.at]
 
     def value(self) -> tuple[Any, str | None, bool]:
         """Return the value that begins here, the error in its place, and whether the window stands behind it."""
@@ -91,12 +109,13 @@ class Window:
     def _found(self, value: Any, end: int, refused: str | None) -> tuple[Any, str | None, bool]:
         if self._foul and (foul := _NO_UTF8.search(self.text, self.at, end)):
             refused = f"not UTF-8 at byte {len(self._encoded(self.at, foul.start()))} of the record"
-        self.take(end - self.at)
+        self._begun, self.at = self.at, end
         return (None if refused else value), refused, True
 
     def _more(self) -> bool:
         """Read on behind what is not taken yet; False at the end of the file."""
         data = self._file.read(min(max(BLOCK_BYTES, self._read - self.offset), MAX_RECORD_BYTES))
+        self._counted = 0
         self._read += len(data)
         try:
             text = self._decoder.decode(data, not data)

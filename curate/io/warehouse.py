@@ -1,6 +1,6 @@
 """The door to DuckDB: our tables as relations, SQL from files, answers as Arrow. No SQL is written here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from curate.errors import ConfigError, CurateError, OutsideError
 from curate.io import storage
+
+BATCH_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ class Warehouse:
         """
         try:
             return self._connection.sql(sql, params=dict(parameters or {})).to_arrow_table()
+        except (duckdb.Error, RuntimeError, OverflowError) as error:
+            raise _named(error) from error
+
+    def batches(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[pa.Table]:
+        """Run one statement and yield its answer some thousand rows at a time.
+
+        Raises:
+            ConfigError: DuckDB refuses it.
+        """
+        try:
+            for batch in self._connection.sql(sql, params=dict(parameters or {})).to_arrow_reader(BATCH_ROWS):
+                yield pa.Table.from_batches([batch])
         except (duckdb.Error, RuntimeError, OverflowError) as error:
             raise _named(error) from error
 

@@ -129,13 +129,23 @@ def _exchanged(cost: Floats, rank: Ints, ranks: int) -> Ints:
     return out
 
 
-def _along(share: Floats, curve: Curve) -> Floats:
-    """Return how far along the run each share of the area under the curve is reached."""
+def checked(curve: Curve) -> tuple[Floats, Floats]:
+    """Return (progress, weight) of a curve's points.
+
+    Raises:
+        ValueError: it is negative, all zero, or does not rise in progress from 0 to 1.
+    """
     points = np.array(curve, np.float64).reshape(-1, 2)
     at, weight = points[:, 0], points[:, 1]
     rises = at.size > 1 and at[0] == 0 and at[-1] == 1 and (np.diff(at) > 0).all()
     if not rises or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
         raise ValueError("a curve goes from progress 0 to 1 with weights of 0 or more, not all 0")
+    return at, weight
+
+
+def _along(share: Floats, curve: Curve) -> Floats:
+    """Return how far along the run each share of the area under the curve is reached."""
+    at, weight = checked(curve)
     width, left, right = np.diff(at), weight[:-1], weight[1:]
     area = np.concatenate([[0.0], np.cumsum(width * (left + right) / 2)])
     wanted = share * area[-1]

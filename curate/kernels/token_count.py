@@ -28,12 +28,14 @@ class PictureModel:
 
     `version` changes with what `count` returns; `hidden` is the width of the language model, for the modelled cost;
     `blank_tiles` is how many tiles the vision tower sees for a sample without pictures (trainers feed it a blank one).
+    Without `sized` all pictures cost the same.
     """
 
     version: int
     hidden: int
     blank_tiles: int
     count: Count
+    sized: bool = True
 
 
 def _fixed(tokens: int) -> Count:
@@ -58,8 +60,8 @@ def _resized(factor: int, least: int, most: int) -> Count:
 
 
 MODELS = {
-    "text-only": PictureModel(1, 4096, 0, _fixed(0)),
-    "llava-1.5-336": PictureModel(1, 5120, 1, _fixed(576)),
+    "text-only": PictureModel(1, 4096, 0, _fixed(0), sized=False),
+    "llava-1.5-336": PictureModel(1, 5120, 1, _fixed(576), sized=False),
     "llava-next-336": PictureModel(1, 4096, 1, _anyres(LLAVA_NEXT_CANVASES, 336, 24, None)),
     "llava-onevision": PictureModel(1, 3584, 1, _anyres(_ONEVISION, 384, 27, 9)),
     "llava-onevision-max4": PictureModel(1, 3584, 1, _anyres(_ONEVISION, 384, 27, 4)),

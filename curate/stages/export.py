@@ -4,22 +4,25 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from curate import plugins
 from curate.errors import SampleError
+from curate.export_job import Export
 from curate.grounding import dialogue
 from curate.grounding.resolve import Policy
 from curate.io import storage
 from curate.io.records import sound
 from curate.kernels.affine import IDENTITY
 from curate.layout import Layout
+from curate.plugins import Project
 from curate.sample import Attached, Grounded, ImageRef, Placed, Record, Sample, Turn
 from curate.schema import from_row
-from curate.stages import naming
+from curate.stages import foreign, naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,25 @@ class Exported:
     left_out: dict[str, int]
 
 
-def export(root: str, rows: Iterable[dict[str, Any]], writing: Writing, folder: str) -> Exported:
+def codec_of(wanted: Export, project: Project) -> str:
+    """Return the codec of an export: the one named, else the first that the exporter's trainer is used to.
+
+    Raises:
+        ConfigError: there is no such exporter.
+    """
+    return wanted.codec or str(getattr(plugins.load("exporters", wanted.as_, project), "CODECS", ("asv2",))[0])
+
+
+def export(
+    root: str,
+    rows: Iterable[dict[str, Any]],
+    writing: Writing,
+    folder: str,
+    sources: Mapping[str, foreign.Reading] | None = None,
+) -> Exported:
     """Write `rows` (samples with `component`, and `augmented` where they were derived) and put them in `folder`.
+
+    A row with `record_bytes` is a record of its component's file, in `sources`; its pictures stay where they are.
 
     `length` in tokens and the number of the `pack` are columns of a mix's rows. Memory does not grow with the rows.
     """
@@ -62,7 +82,7 @@ def export(root: str, rows: Iterable[dict[str, Any]], writing: Writing, folder: 
     written = 0
     with tempfile.TemporaryDirectory(prefix="curate-") as local:
         exporter = writing.exporter.Exporter(Path(local), writing.file)
-        for record in _records(root, rows, writing, left_out):
+        for record in _records(root, rows, writing, left_out, sources or {}):
             try:
                 exporter.write(record)
                 written += 1
@@ -89,9 +109,21 @@ def _files_below(folder: str, name: str = "") -> Iterator[str]:
                 yield f"{name}{entry.name}"
 
 
-def _records(root: str, rows: Iterable[dict[str, Any]], writing: Writing, left_out: Counter[str]) -> Iterator[Record]:
+def _records(
+    root: str,
+    rows: Iterable[dict[str, Any]],
+    writing: Writing,
+    left_out: Counter[str],
+    sources: Mapping[str, foreign.Reading],
+) -> Iterator[Record]:
     names = naming.Names(writing.layout)
     for row in rows:
+        if row.get("record_bytes") is not None:
+            try:
+                yield sources[row["component"]].record(row)
+            except SampleError as error:
+                left_out[error.code] += 1
+            continue
         sample = from_row(row)
         virtual = sample.is_virtual()
         if virtual and not getattr(writing.exporter, "VIRTUAL", False):

@@ -10,7 +10,7 @@ from curate import models, schema
 from curate.catalog import expand
 from curate.grounding import templates
 from curate.io import tokens
-from curate.job import Tokens
+from curate.mix_job import Tokens
 from curate.stages import measure
 
 LABELS = ("job", "recipe", "codec", "model", "template", "tokenizer")

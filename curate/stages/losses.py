@@ -29,7 +29,7 @@ class Losses:
 
     def tally(self, grounded: Grounded, lost: Counter[str]) -> int:
         """Add to `lost` what the form will not hold of a text, and return how many boxes it will."""
-        uncoded, boxes = self._uncoded(grounded), 0
+        uncoded, boxes = frozenset(self._uncoded(grounded)), 0
         for place, region in enumerate(grounded.regions):
             if not uncoded or place not in uncoded:
                 boxes += len(region.boxes)

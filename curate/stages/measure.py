@@ -12,6 +12,7 @@ import pyarrow as pa
 from curate import schema
 from curate.errors import ConfigError, SampleError, nearest
 from curate.grounding import dialogue, templates
+from curate.grounding.resolve import Policy
 from curate.grounding.templates import Segment
 from curate.kernels import picture_tokens, token_count
 from curate.sample import Sample
@@ -75,30 +76,62 @@ def by_lengths(lengths: Callable[[Sequence[str]], list[int]]) -> Count:
     return count
 
 
-def measured(candidates: pa.Table, codec: ModuleType, tokens: TokenModel, count: Count) -> pa.Table:
-    """Return the lengths of a component's candidates, in their order; the identity of `tokens` is the table's metadata.
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """One candidate before it is counted: its prompt or the reason for none, sizes in pixels, sha256 of a picture."""
 
-    Columns: dataset, sample_id, n_text_tok, n_label_tok (those learnt, ends of answers with them), n_img_tok, n_tiles
-    (runs of the vision tower, or its groups of patches), n_images, cost (6 h s + s², token_count.cost), reason, which
-    says why a candidate cannot be drawn: `no_text`, `too_long`, `no_label`, `picture_size`, `picture_refused`,
-    what the template refuses (`image_count`, `turn_order`, `control_token`, `empty_turn`), or what the codec refuses to
-    write. Such a one is counted, never cut; where it has no prompt, it has no tokens of text.
+    dataset: str
+    sample_id: str
+    prompt: tuple[Segment, ...]
+    reason: str | None
+    sizes_wh: tuple[tuple[int, int], ...]
+    picture: str | None
+
+
+def prompted(sample: Sample, codec: ModuleType, template: templates.Template, policy: Policy | None) -> Prompted:
+    """Return what the template makes of a sample as the codec writes it; of phrases that overlap those by `policy`."""
+    prompt: tuple[Segment, ...] = ()
+    reason = None
+    try:
+        turns = dialogue.turns_of(sample, codec.encode, policy)
+        prompt, reason = (template.segments(turns, len(sample.images)), None) if turns else ((), "no_text")
+    except SampleError as error:
+        reason = error.code
+    sizes = tuple((image.width or 0, image.height or 0) for image in sample.images)
+    picture = (sample.images[0].sha256 or None) if sample.images else None
+    return Prompted(sample.dataset, sample.sample_id, prompt, reason, sizes, picture)
+
+
+def measured(
+    candidates: pa.Table, codec: ModuleType, tokens: TokenModel, count: Count, policy: Policy | None = None
+) -> pa.Table:
+    """Return the lengths of a component's candidates, in their order, as `counted` does."""
+    template = templates.template(tokens.template)
+    return counted([prompted(each, codec, template, policy) for each in schema.from_table(candidates)], tokens, count)
+
+
+def counted(candidates: Sequence[Prompted], tokens: TokenModel, count: Count) -> pa.Table:
+    """Return the lengths of candidates; the identity of `tokens` is the table's metadata.
+
+    Columns: dataset, sample_id, picture (sha256 of the first), n_text_tok, n_label_tok (those learnt, ends of answers
+    with them), n_img_tok, n_tiles (runs of the vision tower, or its groups of patches), n_images, cost (6 h s + s²,
+    token_count.cost), reason, which says why a candidate cannot be drawn: `no_text`, `too_long`, `no_label`,
+    `picture_size`, `picture_refused`, what the template refuses (`image_count`, `turn_order`, `control_token`,
+    `empty_turn`), or what the codec refuses to write. Such a one is counted, never cut; where it has no prompt, it has
+    no tokens of text.
     """
-    model, template = token_count.MODELS[tokens.model], templates.template(tokens.template)
-    prompts: list[tuple[Segment, ...]] = []
-    reasons: list[str | None] = []
-    sizes: list[tuple[int, int, int]] = []
-    for number, sample in enumerate(schema.from_table(candidates)):
-        prompt, reason = _prompt(sample, codec, template)
-        shapes = [(image.width or 0, image.height or 0) for image in sample.images]
-        if any(min(shape) < 1 for shape in shapes):
-            reason = reason or "picture_size"
-        prompts.append(prompt)
-        reasons.append(reason)
-        sizes += [(number, max(width, 1), max(height, 1)) for width, height in shapes]
-    text, label = count(prompts)
+    model = token_count.MODELS[tokens.model]
+    reasons = [
+        each.reason or ("picture_size" if any(min(size) < 1 for size in each.sizes_wh) else None) for each in candidates
+    ]
+    sizes = [
+        (number, max(width, 1), max(height, 1))
+        for number, each in enumerate(candidates)
+        for width, height in each.sizes_wh
+    ]
+    text, label = count([each.prompt for each in candidates])
     owner, width, height = np.array(sizes, np.int64).reshape(-1, 3).T
-    image, tiles = token_count.sample_tokens(model, width, height, owner, len(prompts))
+    image, tiles = token_count.sample_tokens(model, width, height, owner, len(candidates))
     refused = image == picture_tokens.REFUSED
     image, tiles = np.where(refused, 0, image), np.where(refused, 0, tiles)
     for why, fault in (
@@ -110,24 +143,16 @@ def measured(candidates: pa.Table, codec: ModuleType, tokens: TokenModel, count:
             reasons[number] = reasons[number] or why
     table = pa.table(
         {
-            "dataset": candidates["dataset"],
-            "sample_id": candidates["sample_id"],
+            "dataset": pa.array([each.dataset for each in candidates], pa.string()),
+            "sample_id": pa.array([each.sample_id for each in candidates], pa.string()),
+            "picture": pa.array([each.picture for each in candidates], pa.string()),
             "n_text_tok": pa.array(text, pa.int32()),
             "n_label_tok": pa.array(label, pa.int32()),
             "n_img_tok": pa.array(image, pa.int32()),
             "n_tiles": pa.array(tiles, pa.int32()),
-            "n_images": pa.array(np.bincount(owner, minlength=len(prompts)), pa.int32()),
+            "n_images": pa.array(np.bincount(owner, minlength=len(candidates)), pa.int32()),
             "cost": pa.array(token_count.cost(model.hidden, text + image), pa.int64()),
             "reason": pa.array(reasons, pa.string()),
         }
     )
     return table.replace_schema_metadata({METADATA: json.dumps(tokens.identity(), sort_keys=True).encode()})
-
-
-def _prompt(sample: Sample, codec: ModuleType, template: templates.Template) -> tuple[tuple[Segment, ...], str | None]:
-    """Return the prompt that the template makes of a sample as the codec writes it, or none and the reason."""
-    try:
-        turns = dialogue.turns_of(sample, codec.encode)
-        return (template.segments(turns, len(sample.images)), None) if turns else ((), "no_text")
-    except SampleError as error:
-        return (), error.code

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from curate import mixture, schema
 from curate.errors import ShardError
-from curate.kernels import balance, packing
+from curate.kernels import apart, balance, packing
+from curate.kernels.subset_sum import LOOK_AHEAD
 from curate.quotas import Budget, Wish, quotas
 
 Ints = npt.NDArray[np.int64]
@@ -37,13 +38,14 @@ class Recipe:
     """How draws become packs and steps: what a pack holds, the packers to try, ranks and packs of each, the seed.
 
     `curves` weighs components over the run, see `balance.stratified`; they need a packer that keeps the order, so that
-    with them the subset-sum is the default.
+    with them the subset-sum is the default; as it is for keeping draws of one picture `apart` so many steps.
     """
 
     limits: packing.Limits
     packers: tuple[str, ...] | None = None
     ranks: int = 1
     per_rank: int = 1
+    apart: int = 0
     curves: Mapping[str, Sequence[tuple[float, float]]] | None = None
     seed: int = 0
 
@@ -55,7 +57,7 @@ def without_room(candidates: pa.Table, limits: packing.Limits) -> pa.Table:
     return candidates.set_column(candidates.column_names.index("reason"), "reason", reason)
 
 
-def drawn(parts: Sequence[Part], candidates: Sequence[pa.Table], budget: Budget | None, seed: int) -> pa.Table:
+def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int) -> pa.Table:
     """Return the draws of all components, then the candidates that are left out, once each: MIXED without places.
 
     Candidates have the columns of `measure.measured` and `picture`, what pictures are told apart by.
@@ -63,6 +65,7 @@ def drawn(parts: Sequence[Part], candidates: Sequence[pa.Table], budget: Budget 
     Raises:
         ShardError: a component has nothing to draw, or too little for what it must give.
     """
+    parts, candidates = list(components), list(components.values())
     usable = [table.filter(pc.is_null(table["reason"])) for table in candidates]
     pictures = [_numbered(table["picture"]) for table in usable]
     wishes = [
@@ -103,8 +106,12 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     curves = [(recipe.curves or {}).get(name) for name in names]
     source = _numbered(chosen["component"], names)
     order = balance.stratified(source, _draw_keys(chosen), recipe.seed, curves)
+    picture = _numbered(chosen["picture"].take(pa.array(order)))
+    if recipe.apart:
+        moved, _ = apart.apart(np.arange(order.size), picture, *_gap(chosen, recipe))
+        order, picture = order[moved], picture[moved]
     tokens, cost = _tokens(chosen)[order], _column(chosen, "cost")[order].astype(np.float64)
-    packers = recipe.packers or (("subset_sum",) if recipe.curves else None)
+    packers = recipe.packers or (("subset_sum",) if recipe.curves or recipe.apart else None)
     found = packing.pack(tokens, recipe.limits, _column(chosen, "n_tiles")[order], recipe.seed, packers)
     step, rank = laid_out(found.pack, cost, recipe.ranks, recipe.per_rank)
     places = {"step": step, "rank": rank, "pack": found.pack, "slot": found.slot}
@@ -115,7 +122,10 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     table = pa.concat_tables([rows, _with_places(left, None)])
     for name, value in (("mix", mix), ("digest", digest)):
         table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
-    return table.select(schema.MIXED.names).cast(schema.MIXED), _facts(found, tokens, cost, (step, rank), recipe)
+    return table.select(schema.MIXED.names).cast(schema.MIXED), {
+        **_facts(found, tokens, cost, (step, rank), recipe),
+        "near_pictures": _near(picture, step, recipe.apart),
+    }
 
 
 def laid_out(pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: int) -> tuple[Ints, Ints]:
@@ -184,6 +194,20 @@ def _facts(
         "token_balance": _balance(step[whole], rank[whole], tokens[whole].astype(np.float64), recipe.ranks),
         "cost_balance": _balance(step[whole], rank[whole], cost[whole], recipe.ranks),
     }
+
+
+def _gap(chosen: pa.Table, recipe: Recipe) -> tuple[int, int]:
+    """Return how many steps to keep apart, with room for what packing moves, and about how many samples one holds."""
+    packs = max(int(_tokens(chosen).sum()) // recipe.limits.tokens, 1)
+    batch = max(-(-chosen.num_rows * recipe.ranks * recipe.per_rank // packs), 1)
+    return recipe.apart + 1 - (-LOOK_AHEAD // batch), batch
+
+
+def _near(picture: Ints, step: Ints, apart: int) -> int:
+    """Return how many samples show a picture that was shown less than `apart` steps before."""
+    order = np.lexsort((step, picture))
+    again = picture[order][1:] == picture[order][:-1]
+    return int(np.count_nonzero(again & (np.diff(step[order]) < apart)))
 
 
 def _balance(step: Ints, rank: Ints, load: npt.NDArray[np.float64], ranks: int) -> float:

@@ -46,6 +46,7 @@ class Recaster:
         self._reads_text, self._writes_text = "text" in reader.HOLDS, "text" in writer.HOLDS
         self._reads_records, self._writes_records = holds_records(reader), holds_records(writer)
         self._decode, self._encode = reader.decode, writer.encode
+        self._signs = signs(reader, writer)
         self._losses = Losses(writer)
 
     def recast(self, unit: Json) -> Recast:
@@ -60,19 +61,28 @@ class Recaster:
             return self._record(record)
         if not isinstance(turns, list):
             raise Refused("bad_record", "no list of turns", "conversations")
-        picture, done = Picture(record, self._sizes), Recast()
-        changed, number = list(turns), 0
+        if not self._writes_records and self._all_plain(turns):
+            return Recast([record])
+        done, changed, number = Recast(), dict[int, Json](), 0
+        read, picture = None, None
         try:
-            read = self._chat(record, turns, picture) if self._reads_records else None
+            if self._reads_records:
+                picture = Picture(record, self._sizes)
+                read = self._chat(record, turns, picture)
             for number, turn in enumerate(turns):
                 value = turn.get("value") if isinstance(turn, dict) else None
                 if not isinstance(value, str):
                     raise SampleError("bad_record", "a turn without a text")
                 before, words, after = ("", value, "") if read else apart(value)
+                if read is None and self._is_plain(words):
+                    done.left += self._writes_records
+                    continue
+                picture = picture or Picture(record, self._sizes)
                 grounded, size = (read[number], picture.known) if read else self._decoded(words, picture)
                 if not self._writes_records:
                     written = before + self._encoded(grounded, size, done) + after
-                    changed[number] = turn if written == value else {**turn, "value": written}
+                    if written != value:
+                        changed[number] = {**turn, "value": written}
                 elif grounded.regions:
                     done.records.append(named(json.loads(self._encoded(grounded, size, done)), record, size))
                 else:
@@ -80,11 +90,30 @@ class Recaster:
         except SampleError as error:
             raise Refused(error.code, error.detail, f"conversations[{number}].value") from error
         if not self._writes_records:
-            rest = {key: value for key, value in record.items() if key not in grounded_chat.KEYS} if read else record
-            done.records.append({**rest, "conversations": changed})
+            made = {key: value for key, value in record.items() if key not in grounded_chat.KEYS} if read else record
+            if changed:
+                made = {**made, "conversations": [changed.get(n, turn) for n, turn in enumerate(turns)]}
+            done.records.append(made)
         elif len(done.records) > 1:
             done.records = [{**each, "id": f"{each.get('id', '')}-{n}"} for n, each in enumerate(done.records)]
         return done
+
+    def _all_plain(self, turns: list[Any]) -> bool:
+        """Tell at once whether no turn holds anything of either form, as in most dialogues; False says nothing."""
+        try:
+            text = "\n".join([turn["value"] for turn in turns])
+        except (TypeError, KeyError):  # not turns
+            return False
+        return self._is_plain(text.removeprefix(dialogue.IMAGE))
+
+    def _is_plain(self, words: str) -> bool:
+        """Tell at once whether words hold nothing of either form, as most do; False says nothing."""
+        if self._signs is None:
+            return False
+        for sign in self._signs:  # noqa: SIM110 - a generator is most of the time of a dialogue without boxes
+            if sign in words:
+                return False
+        return True
 
     def _chat(self, record: Json, turns: list[Any], picture: Picture) -> list[Grounded]:
         """Return what each turn of a dialogue says whose boxes lie in another file."""
@@ -154,6 +183,13 @@ class Recaster:
 def holds_records(codec: ModuleType) -> bool:
     """Tell whether a codec's written form is a whole record, a JSON object, and not a text among others."""
     return bool(codec.encode(Grounded("a"), 8, 8).startswith("{"))
+
+
+def signs(*codecs: ModuleType) -> tuple[str, ...] | None:
+    """Return the characters without which a text is the same in all of these forms; None where one tells none."""
+    if any(not hasattr(codec, "SIGNS") for codec in codecs):
+        return None
+    return tuple(dict.fromkeys(sign for codec in codecs for sign in codec.SIGNS))
 
 
 def listed(grounded: Grounded) -> Grounded:

@@ -1,6 +1,17 @@
--- The samples of one mix in order of pack and slot, as an exporter takes them.
-select m.component, m.pack, m.n_text_tok + m.n_img_tok as length, c.*
-from mixed m
-join curated c on c.job = m.job and c.recipe = m.recipe and c.sample_id = m.sample_id
-where m.digest = $digest and m.pack is not null
-order by m.pack, m.slot
+-- The samples of one mix in order of step, rank, pack and slot, as an exporter takes them; a record of a file of others
+-- has its place there, and none of the columns of a sample.
+with plan as (
+    select
+        component, job as from_job, recipe as from_recipe, sample_id as drawn, step, rank, pack, slot,
+        n_text_tok + n_img_tok as length, record_offset, record_bytes
+    from mixed
+    where digest = $digest and pack is not null
+)
+select p.*, c.*
+from plan p
+join curated c on c.job = p.from_job and c.recipe = p.from_recipe and c.sample_id = p.drawn
+union all by name
+select *
+from plan
+where record_bytes is not null
+order by step, rank, pack, slot

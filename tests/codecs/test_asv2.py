@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from curate.codecs import asv2, plain
 from curate.errors import SampleError
-from curate.grounding import asv2_ints
+from curate.grounding import asv2_ints, asv2_read
 from curate.kernels.boxes import square_pad
 from curate.sample import Grounded, Region, Relation
 
@@ -299,6 +299,91 @@ def test_reading_is_linear(before, unit, after, size):
             assert error.code == "bad_rec"
 
     assert growth(read, size // 8) < 24
+
+
+PIECES = [
+    "<ref>a cat</ref>",
+    "<box>[[1, 2, 3, 4]]</box>",
+    "<box>[[1, 2, 3, 4], [5, 6, 7, 8]]</box>",
+    " ",
+    "dog",
+    "<",
+    "]",
+]
+PIECES += ["<ref>a</ref><box>[[9, 2, 3, 4]]</box>", "<ref>b</ref><box>[[1, 2, 3, 4], [5, 6, 7, 1000]]</box>", "<ref>"]
+PIECES += [
+    "<ref>c</ref><box>[[1, 2, 3, 4],[5, 6, 7, 8]]</box>",
+    "<ref></ref><box>[[1, 2, 3, 4]]</box>",
+    "</ref>",
+    "a < b",
+]
+PIECES += [
+    "<ref>c</ref><box>[]</box>",
+    "<pred>on</pred>",
+    "<ref>d</ref><box>[[1, 2, 3]]</box>",
+    "<box>",
+    "[[1, 2, 3, 4]]",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
+@settings(max_examples=400)
+def test_the_short_way_reads_what_the_long_one_does(text):
+    assert outcome(text) == outcome(text, short=False)
+
+
+def test_most_texts_take_the_short_way():
+    share = tuple(n / 1000 for n in range(1000))
+    text = "a <ref>cat</ref><box>[[1, 2, 3, 4], [5, 6, 7, 8]]</box> and <ref>b</ref><box>[[0, 0, 9, 9]]</box>."
+    read = asv2_read._simple(text, share, share)
+    assert [(r.phrase, len(r.boxes), r.start, r.end) for r in read.regions] == [("cat", 2, 2, 5), ("b", 1, 10, 11)]
+
+
+def outcome(text, short=True):
+    with pytest.MonkeyPatch.context() as patch:
+        if not short:
+            patch.setattr(asv2_read, "_simple", lambda *given: None)
+        try:
+            return asv2.decode(text, 640, 480)
+        except SampleError as error:
+            return error.code, error.detail
+
+
+thousandths = st.integers(0, 1000).map(lambda n: n / 1000)
+ninths = st.integers(0, 999).map(lambda n: n / 999)
+
+
+@given(st.data(), sizes | st.tuples(st.integers(1, 5), st.integers(1, 5)))
+@settings(max_examples=500)
+def test_the_integers_are_those_of_the_chain(data, size):
+    """Each share is taken for the whole pixel it lies near, then for 0 to 999, and then through the pad."""
+    x = st.integers(0, size[0]).map(lambda n: n / size[0]) | unit | thousandths | ninths
+    y = st.integers(0, size[1]).map(lambda n: n / size[1]) | unit | thousandths | ninths
+    xs, ys = sorted(data.draw(st.tuples(x, x))), sorted(data.draw(st.tuples(y, y)))
+    axes = asv2_ints.padded_axes(*size)
+    found = asv2_ints.ints_of((xs[0], ys[0], xs[1], ys[1]), axes, *size)
+    for share, number, side, axis in zip(
+        (xs[0], ys[0], xs[1], ys[1]), found, (*size, *size), (*axes, *axes), strict=True
+    ):
+        px = share * side
+        near = round(px) if abs(px - round(px)) < 1e-6 else px
+        assert number == axis[asv2_ints.to_999(near, side)]
+
+
+@given(sizes, st.integers(0, 999), st.sampled_from([asv2_ints.padded_axes, asv2_ints.unpadded_axes]))
+def test_a_middle_is_that_of_all_that_is_written_alike(size, p, axes):
+    for axis in axes(*size):
+        written = [axis[n] for n in range(1000)]
+        assert written == sorted(written)
+        low, high = sum(n < p for n in written), sum(n <= p for n in written)
+        assert axis.middles[p] == min((low + high) / 2 / 999, 1.0)
+
+
+def test_a_new_size_costs_what_is_asked_of_it():
+    """Pictures come in thousands of sizes: a table of all 1000 steps for each would take most of the time."""
+    asv2.decode(asv2.encode(one((0.1, 0.2, 0.3, 0.4)), 3001, 2003), 3001, 2003)
+    x_axis, y_axis = asv2_ints.padded_axes(3001, 2003)
+    assert all(2 <= len(axis) < 100 for axis in (x_axis, y_axis))
 
 
 def test_plain_text_carries_no_boxes():

@@ -95,8 +95,8 @@ def test_the_error_stays_below_the_tolerance(box, size):
 @pytest.mark.parametrize(("short", "long"), [(2, 32), (1, 16), (1073, 2172), (3835, 3902), (63, 1000)])
 def test_the_tolerance_is_reached_but_not_left_by_the_longest_pictures(short, long):
     axis, _ = asv2_ints.unpadded_axes(short, long)
-    middle = asv2_ints.middles(axis)
-    worst = max(max(abs(middle[u] - n / 999), abs(middle[u] - min(n + 1, 999) / 999)) for n, u in enumerate(axis))
+    middle, written = axis.middles, [axis[n] for n in range(1000)]
+    worst = max(max(abs(middle[u] - n / 999), abs(middle[u] - min(n + 1, 999) / 999)) for n, u in enumerate(written))
     assert worst <= (long / short + 2) / 2 / 999 + 1e-9 <= asv2_unpadded.TOLERANCE
     assert worst >= (long / short - 1) / 2 / 999
 

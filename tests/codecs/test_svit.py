@@ -86,6 +86,48 @@ def test_boxes_without_tags_as_in_the_llava_edition():
     assert svit.encode(read, 8, 8) == joined
 
 
+PIECES = ["<st>a cat<ed>", " ", "[0.1, 0.2, 0.3, 0.4]", ", ", "[0.5, 0.2, 0.3, 0.4]", "[.5, 0, 1, 1.]", "dog", "<", "["]
+PIECES += [
+    "<st>",
+    "<ed>",
+    "<st>b<ed> [0.1, 0.2, 0.3, 0.4], [ 0.1,  0.2, 0.3, 1 ]",
+    "<st>c<ed> [0.1, 0.2, 0.3]",
+    "]",
+    "\n",
+]
+PIECES += [
+    "<st>c<ed> [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]",
+    "<st>c<ed> [0.1, 0.2, 0.3, 1.1]",
+    "<st><ed> [0, 0, 1, 1]",
+]
+PIECES += [
+    "<st>c<ed> [0.1, 0.2, 0.3, 0.4.]",
+    "<st>c<ed> [0.1 0, 0.2, 0.3, 0.4]",
+    f"<st>c<ed> [0.1, 0.2, 0.{'3' * 300}, 1]",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
+@settings(max_examples=400)
+def test_the_short_way_reads_what_the_long_one_does(text):
+    assert outcome(text) == outcome(text, short=False)
+
+
+def test_most_texts_take_the_short_way():
+    read = svit._simple("a <st>cat<ed> [0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4] and <st>b<ed> [0, 0, 1, 1].")
+    assert [(r.phrase, len(r.boxes), r.start, r.end) for r in read.regions] == [("cat", 2, 2, 5), ("b", 1, 10, 11)]
+
+
+def outcome(text, short=True):
+    with pytest.MonkeyPatch.context() as patch:
+        if not short:
+            patch.setattr(svit, "_simple", lambda text: None)
+        try:
+            return svit.decode(text, 640, 480)
+        except SampleError as error:
+            return error.code, error.detail
+
+
 # What the rule of tools/expand_to_square.py gives for these texts.
 PADDED = [
     ("<st>man<ed> [0.1, 0.2, 0.3, 0.4]", (640, 480), "<st>man<ed> [0.1, 0.275, 0.3, 0.425]"),

@@ -164,7 +164,7 @@ def test_exporter(name: str, count: int, tmp_path: Path) -> None:
     turns = (Turn("human", "<image>\nwhat 🎈 is this?"), Turn("gpt", "a </script> circle"))
     for number in range(count):
         exporter.write(Record(f"id{number}", "part", turns, f"t/{number}.jpg", b"jpeg", WIDTH, HEIGHT))
-    exporter.write(Record("bare", "part", turns, None, None, 0, 0))
+    exporter.write(Record("bare", "part", (Turn("human", "hi"), Turn("gpt", "ho")), None, None, 0, 0))
     files = exporter.close()
     assert files
     assert all((tmp_path / file).is_file() for file in files)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from curate.errors import SampleError
 from curate.grounding import decimals
-from curate.grounding.spans import written
+from curate.grounding.spans import in_order, told, written
 from curate.kernels.boxes import square_pad
 from curate.sample import Grounded, Region
 
@@ -106,11 +106,11 @@ def test_the_short_way_tells_what_the_long_one_does(text, spans, ordered):
     spans = sorted(spans) if ordered else spans
     regions = tuple(Region("", ((0.0, 0.0, 1.0, 1.0),) * boxes, start=a, end=b) for a, b, boxes in spans)
     sample = Grounded(text, (*regions, *([Region("", ())] if len(spans) == 4 else [])))
-    assert list(decimals.told(sample).items()) == list(written(sample).items())
+    assert list(told(sample).items()) == list(written(sample).items())
 
 
 def test_spans_in_order_take_the_short_way():
     box = ((0.0, 0.0, 1.0, 1.0),)
     sample = Grounded("ab c", (Region("ab", box, start=0, end=2), Region("c", box, start=3, end=4)))
-    assert decimals.in_order(sample) == {(0, 2): [0], (3, 4): [1]}
-    assert decimals.in_order(Grounded("ab c", sample.regions[::-1])) is None
+    assert in_order(sample) == {(0, 2): [0], (3, 4): [1]}
+    assert in_order(Grounded("ab c", sample.regions[::-1])) is None

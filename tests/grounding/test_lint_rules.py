@@ -239,11 +239,41 @@ def test_whatever_the_codec_refuses_is_told(text):
     )
 )
 def test_the_quick_look_agrees_with_the_long_one(values):
+    quick_and_long(values, (None, "asv2", "asv2_unpadded", "internvl", "llava", "gvc"))
+
+
+BARE = [
+    "<st>",
+    "<ed>",
+    "<st>dog<ed> ",
+    "<ph_st>",
+    "<loc>",
+    "</loc>",
+    "<loc>a</loc>",
+    "dog",
+    ", ",
+    "<",
+    "<image>\n",
+    "[",
+]
+BARE += ["<g_s>a<g_e>", "<seg>", "[0.1, 0.2, 0.3, 0.4]", "[0.1,0.25,0.1,1]", "[0.4, 0.2, 0.30, 0.4]", "[0.1, 0.2, 0.3]"]
+BARE += ["[0, 0, 1.0, 1.00]", "[0.4, 0.2, 0.3, 0.4]", "[0.1, 0.5, 0.3, 0.4]", "[0.1, 0.2, 0.3, 1.01]", "[1]", "[a]"]
+BARE += ["[0.10, 0.2, 0.1, 0.4]", "[0.1, 0.2, 0.3, 0.4; 0.1, 0.2, 0.3, 0.2]", "[0.1, 0.2, 0.3, 2]"]
+
+
+@given(st.lists(st.lists(st.sampled_from(BARE), max_size=5).map("".join), min_size=1, max_size=4))
+def test_the_quick_look_at_bare_boxes_agrees_with_the_long_one(values):
+    quick_and_long(values, ("svit", "shikra", "pink", "llava", "gvc", "glamm"))
+
+
+def quick_and_long(values, names):
     turns = [{"from": ("human", "gpt")[n % 2], "value": value} for n, value in enumerate(values)]
-    for dialect in ("asv2", "internvl", "llava", "svit", None):
-        one = record(conversations=turns)
-        rules = Rules(dialect)
-        assert rules.faults(one) == rules.faults(one, (9, 9))  # with a size all is looked at; a square has no padding
+    for name in names:
+        for size in (None, (9, 9), (40, 9)):
+            rules, long = Rules(name), Rules(name)
+            long._is_sound = lambda record, sized: False
+            one = record(conversations=turns)
+            assert rules.faults(one, size) == long.faults(one, size)
 
 
 KEYS = st.sampled_from(["id", "image", "conversations", "from", "value", "content", "gd_ls", "images"])

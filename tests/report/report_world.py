@@ -111,6 +111,7 @@ class World:
         """A tokenizer.json that counts words."""
         words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
         words.pre_tokenizer = pre_tokenizers.Whitespace()
+        words.add_special_tokens(["</s>"])
         words.save(str(self.folder / "tokenizer.json"))
         return self.folder / "tokenizer.json"
 

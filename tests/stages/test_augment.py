@@ -10,11 +10,11 @@ from PIL import Image
 
 from curate import checks
 from curate.doctor import Doctor
-from curate.driver import Where
+from curate.export_job import Export
+from curate.exporting import export_last
 from curate.io import images, turbo
-from curate.job import Export, read_job
+from curate.job import read_job
 from curate.kernels import affine, boxes
-from curate.pipeline import Run, export_last
 from curate.schema import from_row
 from curate.stages.augment import recipe_name
 
@@ -215,7 +215,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, where: str) -> None:
 
 
 def exported(workshop: Workshop, wanted: Export) -> tuple[Path, dict, list[dict]]:
-    folder, manifest = export_last("mine", wanted, Run(str(workshop.root), workshop.project, Where("inline")))
+    folder, manifest = export_last("mine", wanted, workshop.project, str(workshop.root))
     file = next(name for name in manifest["files"] if name.endswith(".json"))
     return Path(folder), manifest, json.loads((Path(folder) / file).read_text())
 
@@ -233,10 +233,7 @@ def test_an_export_states_how_virtual_pictures_are_made(small: Workshop) -> None
         assert (transform["size"], y0, y1) == (([64, 64], 8, 56) if padded else ([64, 48], 0, 48))
         assert transform["fill"] == [122, 116, 104] or not padded
     assert all((folder / record["image"]).is_file() for record in records)
-    _, manifest, _ = (
-        *export_last("mine", Export(as_="webdataset"), Run(str(small.root), small.project, Where("inline"))),
-        0,
-    )
+    _, manifest = export_last("mine", Export(as_="webdataset"), small.project, str(small.root))
     assert manifest["left_out"] == {"virtual": 12}
     assert manifest["records"] == 4
 
@@ -256,9 +253,7 @@ def test_the_layout_of_all_seeing(small: Workshop) -> None:
     for record in records:
         with Image.open(folder / "playground/data" / record["image"]) as picture:
             assert picture.format == "JPEG"
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*.jpg")} == {
-        name for name in manifest["files"] if name.endswith(".jpg")
-    }
+    assert len(list(folder.rglob("*.jpg"))) == manifest["picture_files"] == 12
     before = exported(small, Export(as_="llava_json"))[0]
     assert before != folder and not (before / "playground").exists()
 

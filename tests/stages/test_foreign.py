@@ -11,7 +11,7 @@ from curate.codecs import asv2, llava, plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding.templates import template
 from curate.io.tokens import counter
-from curate.stages.foreign import File, Reading, digest, measured, record_at
+from curate.stages.foreign import File, Reading, digest, measured
 from curate.stages.measure import TokenModel
 
 MODEL = TokenModel("llava-1.5-336", "vicuna_v1", "abc", 2048)
@@ -33,8 +33,11 @@ def count(tmp_path: Path) -> Any:
 
 
 def rows(path: Path, count: Any, codec: Any = plain, model: TokenModel = MODEL) -> list[dict[str, Any]]:
-    file = File("them", str(path), "plain")
-    return [row for table in measured(file, codec, codec, model, count) for row in table.to_pylist()]
+    return [row for table in measured(reading(path, codec), model, count) for row in table.to_pylist()]
+
+
+def reading(path: Path, codec: Any = plain) -> Reading:
+    return Reading(File("them", str(path), "plain"), codec, codec)
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
@@ -45,7 +48,7 @@ def test_each_record_is_found_again_by_its_place(tmp_path: Path, count: Any, suf
     path.write_text(json.dumps(records, ensure_ascii=False, indent=1) if suffix == "json" else lines)
     found = rows(path, count)
     assert [row["reason"] for row in found] == [None] * 7
-    assert [record_at(str(path), row["record_offset"], row["record_bytes"]) for row in found] == records
+    assert [reading(path).at(row["record_offset"], row["record_bytes"]) for row in found] == records
     assert len({row["sample_id"] for row in found}) == 7
     assert all(row["n_img_tok"] == 576 and row["n_images"] == 1 for row in found)
     assert len({row["n_text_tok"] for row in found}) == 1
@@ -90,10 +93,9 @@ def test_sizes_are_read_where_they_count(tmp_path: Path, count: Any) -> None:
 
 
 def test_another_written_form_is_recast() -> None:
-    reading = Reading("", llava, asv2, sized=False)
     told = record(0, width=100, height=100)
     told["conversations"][1]["value"] = "[0.25, 0.5, 0.75, 1.0]"
-    turns = reading.dialogue(told).turns
+    turns = Reading(File("them", "", "llava"), llava, asv2).dialogue(told, sized=False).turns
     assert turns[0].value == "<image>\nwhat is it"
     assert "<box>[[" in turns[1].value and "0.25" not in turns[1].value
 
@@ -101,7 +103,7 @@ def test_another_written_form_is_recast() -> None:
 def test_two_records_in_one_are_refused() -> None:
     nested = {"image_id": 1, "conversations": [{"content": [{"from": "user", "value": "x"}]}] * 2}
     with pytest.raises(SampleError, match="bad_record"):
-        Reading("", llava, asv2, sized=False).dialogue(nested)
+        Reading(File("them", "", "llava"), llava, asv2).dialogue(nested, sized=False)
 
 
 def test_a_file_that_changed_is_seen(tmp_path: Path, count: Any) -> None:
@@ -112,4 +114,4 @@ def test_a_file_that_changed_is_seen(tmp_path: Path, count: Any) -> None:
     path.write_text(json.dumps([record(0, note="x" * 20), record(1)]))
     assert digest(str(path)) != before
     with pytest.raises(OutsideError, match="any more"):
-        record_at(str(path), place["record_offset"], place["record_bytes"])
+        reading(path).at(place["record_offset"], place["record_bytes"])

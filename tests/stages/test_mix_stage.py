@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +54,7 @@ def test_every_draw_stands_once_and_no_pack_is_over_full(
     limits = Limits(100)
     tables = [without_room(table, limits) for table in (lengths(one), lengths(two, 1000))]
     try:
-        draws = drawn(PARTS, tables, None, seed)
+        draws = drawn(dict(zip(PARTS, tables, strict=True)), None, seed)
     except ShardError:
         assert all(n > 100 for n in one) or sum(n <= 100 for n in two) == 0
         return
@@ -87,7 +88,7 @@ def test_the_order_of_files_and_rows_is_of_no_consequence(tokens: list[int], ran
     table = lengths(tokens)
     recipe = Recipe(Limits(200), ranks=2, per_rank=2, seed=seed)
     plans = [
-        planned(drawn(parts, tables, None, seed), recipe, "m", "d")[0]
+        planned(drawn(dict(zip(parts, tables, strict=True)), None, seed), recipe, "m", "d")[0]
         for parts, tables in (
             (PARTS, (table, lengths(tokens, 1000))),
             (PARTS, (table.take(places), lengths(tokens, 1000).take(places))),
@@ -100,7 +101,7 @@ def test_the_order_of_files_and_rows_is_of_no_consequence(tokens: list[int], ran
 
 def test_half_as_many_ranks_keep_their_steps() -> None:
     tables = [lengths(list(range(1, 400)))]
-    draws = drawn(PARTS[:1], tables, None, 1)
+    draws = drawn({PARTS[0]: tables[0]}, None, 1)
     four = planned(draws, Recipe(Limits(512), ranks=4, per_rank=1), "m", "d")[0]
     two = planned(draws, Recipe(Limits(512), ranks=2, per_rank=2), "m", "d")[0]
     keys = ("sample_id", "pack", "slot", "step")
@@ -110,7 +111,7 @@ def test_half_as_many_ranks_keep_their_steps() -> None:
 
 
 def test_tiles_and_samples_bound_a_pack_too() -> None:
-    draws = drawn(PARTS[:1], [lengths([10] * 40, tiles=3)], None, 0)
+    draws = drawn({PARTS[0]: lengths([10] * 40, tiles=3)}, None, 0)
     rows = planned(draws, Recipe(Limits(1000, tiles=9)), "m", "d")[0].to_pylist()
     assert max(Counter(row["pack"] for row in rows).values()) == 3
     rows = planned(draws, Recipe(Limits(1000, samples=4)), "m", "d")[0].to_pylist()
@@ -121,7 +122,7 @@ def test_a_curve_brings_a_component_late() -> None:
     tables = [lengths([10] * 500), lengths([10] * 500, 1000)]
     parts = (Part("a", "one", ""), Part("b", "two", ""))
     recipe = Recipe(Limits(100), per_rank=2, curves={"b": ((0.0, 0.0), (1.0, 1.0))})
-    table = planned(drawn(parts, tables, None, 0), recipe, "m", "d")[0]
+    table = planned(drawn(dict(zip(parts, tables, strict=True)), None, 0), recipe, "m", "d")[0]
     late = [row["step"] for row in table.to_pylist() if row["component"] == "b"]
     early = [row["step"] for row in table.to_pylist() if row["component"] == "a"]
     assert np.mean(late) > 1.2 * np.mean(early)
@@ -136,7 +137,7 @@ def test_budget_families_and_caps_reach_the_draws() -> None:
     pictures = ["x", "x", "x", "y"]
     tables = [lengths([10] * 1000), lengths([10] * 1000, 1000), lengths([10] * 4, 2000, pictures=pictures)]
     budget = Budget(samples=102, families={"ref": 0.5})
-    rows = drawn(parts, tables, budget, 0).to_pylist()
+    rows = drawn(dict(zip(parts, tables, strict=True)), budget, 0).to_pylist()
     assert Counter(row["component"] for row in rows) == {"a": 51, "b": 49, "c": 2}
     assert {row["picture"] for row in rows if row["component"] == "c"} == {"x", "y"}
 
@@ -151,4 +152,23 @@ def test_budget_families_and_caps_reach_the_draws() -> None:
 )
 def test_what_cannot_be_drawn_is_said(parts: Sequence[Part], tables: list[pa.Table], said: str) -> None:
     with pytest.raises(ShardError, match=said):
-        drawn(parts, tables, None, 0)
+        drawn(dict(zip(parts, tables, strict=True)), None, 0)
+
+
+@pytest.mark.parametrize("per_rank", [1, 3])
+def test_pictures_stand_apart(per_rank: int) -> None:
+    pictures = [f"p{n % 300}" for n in range(600)]
+    tokens = [10 + n % 7 for n in range(600)]
+    draws = drawn({Part("a", "one", "", epochs=2): lengths(tokens, pictures=pictures)}, None, 0)
+    near = planned(draws, Recipe(Limits(100), per_rank=per_rank, apart=0), "m", "d")[0]
+    plan, facts = planned(draws, Recipe(Limits(100), per_rank=per_rank, apart=8), "m", "d")
+    assert facts["near_pictures"] == _nearer(plan, pictures, 8) == 0
+    assert _nearer(near, pictures, 8) > 20
+    assert facts["samples"] == 1200
+
+
+def _nearer(plan: pa.Table, pictures: list[str], steps: int) -> int:
+    shown: dict[str, list[int]] = {}
+    for row in plan.to_pylist():
+        shown.setdefault(pictures[int(row["sample_id"], 16)], []).append(row["step"])
+    return sum(b - a < steps for found in shown.values() for a, b in pairwise(found))

@@ -1,0 +1,63 @@
+"""InternVL's meta file, and one JSON Lines file of annotations for each component.
+
+Format: OpenGVLab/InternVL internvl_chat/internvl/train/internvl_chat_finetune.py and
+shell/data/internvl_1_2_finetune_custom.json. Rows have `width` and `height`, or `width_list` and `height_list` beside
+a list-valued `image`; `length` in tokens, pictures included, where a mix counted them (read under group_by_length).
+`root` and `annotation` are relative to the export's folder: run there, or put the folder before them. A file's
+`length` is its number of rows. The trainer counts `<IMG_CONTEXT>` as parts of pictures: no text may hold it.
+"""
+
+import json
+from pathlib import Path
+
+from curate.grounding import trainable
+from curate.io import beside
+from curate.sample import Record
+
+SUFFIX = ".json"
+CODECS = ("internvl", "plain")
+"""Written forms that models of this trainer have been trained on, the usual one first."""
+
+_RESERVED = ("<IMG_CONTEXT>", "<img>", "</img>", "<video>")
+
+
+class Exporter:
+    """Writes records one by one; memory does not grow with their number."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._rows = beside.ByComponent(folder, Path(name).stem)
+        self._roots: dict[str, str] = {}
+
+    def write(self, record: Record) -> None:
+        """Write one record, and its pictures; SampleError as `trainable.check_record` raises it."""
+        trainable.check_record(record, _RESERVED)
+        pictures = record.attached()
+        row: dict[str, object] = {"id": record.sample_id, **beside.image_field(record)}
+        if len(pictures) == 1:
+            row |= {"width": pictures[0].width, "height": pictures[0].height}
+        elif pictures:
+            row["width_list"] = [each.width for each in pictures]
+            row["height_list"] = [each.height for each in pictures]
+        if record.length is not None:
+            row["length"] = record.length
+        row["conversations"] = beside.conversations(record.turns)
+        beside.put_pictures(self._folder, record)
+        self._rows.write(record.component, row)
+        self._roots.setdefault(record.component, f"{record.folder or '.'}/")
+
+    def close(self) -> tuple[str, ...]:
+        """Write the meta file; return the trainer's files, relative to the folder."""
+        written = self._rows.close()
+        meta = {
+            component: {
+                "root": self._roots[component],
+                "annotation": name,
+                "data_augment": False,
+                "repeat_time": 1,
+                "length": rows,
+            }
+            for component, (name, rows) in written.items()
+        }
+        (self._folder / self._name).write_text(json.dumps(meta, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        return (self._name, *(name for name, _ in written.values()))

@@ -1,0 +1,97 @@
+"""What a job made, or a mix drew, written for a trainer; once, however often it is asked for."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import plugins
+from curate.errors import ConfigError, ShardError, nearest
+from curate.export_job import Export
+from curate.io import storage
+from curate.io.records import read_json, write_json
+from curate.io.warehouse import read_sql
+from curate.layout import job_folder, mix_folder
+from curate.plugins import Project, sql_report
+from curate.results import JobResult
+from curate.schema import digest_of
+from curate.stages import foreign
+from curate.stages.export import Exported, Writing, codec_of, export
+from curate.views import open_root, runs_table
+
+OTHERS = ("component", "pack", "length", "drawn", "record_offset", "record_bytes")
+"""What a row says that is a record of a file of others."""
+
+
+def write_export(result: JobResult, wanted: Export, project: Project, root: str) -> tuple[str, dict[str, Any]]:
+    """Export what a job made, unless the very same export stands; return its folder and its manifest.
+
+    Raises:
+        ConfigError: the root has moved on since the mix was packed.
+    """
+    identity = digest_of([result.digest, wanted.model_dump()])[:8]
+    folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
+    if not storage.exists(f"{folder}/manifest.json"):
+        _write(result, wanted, project, root, folder)
+    return folder, read_json(f"{folder}/manifest.json")
+
+
+def export_last(
+    name: str, wanted: Export, project: Project, root: str, partial: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Export what the last run of a job made under the root; return the export's folder and manifest.
+
+    Raises:
+        ConfigError: the job never ran there, or a plug-in is unknown.
+        ShardError: shards of the job are missing, and `partial` does not allow for that.
+    """
+    rows = {row["job"]: row for row in runs_table(root).to_pylist() if row["latest"]}
+    stem = Path(name).stem
+    if stem not in rows:
+        raise ConfigError(f'"{stem}" has no run under {root}', hint=nearest(stem, rows))
+    row = rows[stem]
+    if not row["complete"] and not partial:
+        raise ShardError(f'shards of "{stem}" are missing: curate run {stem} again, or export with --partial')
+    folder = {"mix": mix_folder, "curate": job_folder}[row["kind"]](root, stem)
+    facts = read_json(f"{folder}/{row['digest']}/manifest.json").get("facts", {})
+    named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
+    return write_export(JobResult(**{key: row[key] for key in named}, facts=facts), wanted, project, root)
+
+
+def _write(result: JobResult, wanted: Export, project: Project, root: str, folder: str) -> None:
+    exporter = plugins.load("exporters", wanted.as_, project)
+    codec = plugins.load("codecs", codec_of(wanted, project), project)
+    file = wanted.file or f"{result.job}{exporter.SUFFIX}"
+    query = {"mix": "mixed_rows", "curate": "curated_rows"}[result.kind]
+    key = {"mix": {"digest": result.digest}, "curate": {"job": result.job}}[result.kind]
+    writing = Writing(exporter, codec, file, wanted.pictures, wanted.layout, wanted.phrases)
+    files = {
+        name: foreign.Reading(foreign.File(**told), plugins.load("codecs", told["codec"], project), codec)
+        for name, told in result.facts.get("files", {}).items()
+    }
+    with closing(open_root(root, project)) as warehouse:
+        rows = _rows(warehouse.batches(read_sql(sql_report(query, project)), key), result)
+        written: Exported = export(root, rows, writing, folder, files)
+    manifest = {
+        "schema": "curate.export/1",
+        "of": result.digest,
+        **asdict(written),
+        **wanted.model_dump(by_alias=True),
+        "codec": codec_of(wanted, project),
+    }
+    write_json(f"{folder}/manifest.json", manifest)
+
+
+def _rows(batches: Iterator[pa.Table], result: JobResult) -> Iterator[dict[str, Any]]:
+    """Yield rows a batch at a time; ConfigError at their end when they are not as many as were packed."""
+    count = 0
+    for batch in batches:
+        count += batch.num_rows
+        of_samples = result.kind == "curate" or pc.any(pc.is_null(batch["record_bytes"])).as_py()
+        yield from (batch if of_samples else batch.select(OTHERS)).to_pylist()
+    if result.kind == "mix" and count != result.facts["samples"]:
+        raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")

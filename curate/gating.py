@@ -1,0 +1,99 @@
+"""The gate of one mix: its lists of benchmarks, what is known of the candidates, and what may still be drawn."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import schema
+from curate.catalog import expand
+from curate.io import storage, tables
+from curate.io.image_data import id_joins
+from curate.io.warehouse import Warehouse, read_sql
+from curate.layout import facts_file
+from curate.mix_job import Gate
+from curate.plugins import Project, sql_report
+from curate.stages import foreign, gate, mix
+from curate.stages.eval_lists import EvalList, eval_list_of_dataset, eval_list_of_file
+from curate.stages.facts import FACTS, facts_of
+
+FILES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+"""Endings of what is a file, not a dataset."""
+
+
+@dataclass(frozen=True)
+class Gating:
+    """The gate `said` of the mix `name`, over the root that `warehouse` shows."""
+
+    name: str
+    said: Gate
+    project: Project
+    root: str
+    warehouse: Warehouse
+
+    @cached_property
+    def lists(self) -> tuple[EvalList, ...]:
+        """The benchmarks' lists.
+
+        Raises:
+            ConfigError: a dataset that was never ingested, a file that is not there or tells no picture.
+        """
+        return tuple(self._list(place, each) for place, each in enumerate(self.said.against))
+
+    def made_of(self) -> dict[str, str]:
+        """Return name → digest of the lists, by content."""
+        return {f"gate {each.name}": schema.content_digest(each.table) for each in self.lists}
+
+    def passed(
+        self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, tuple[str, foreign.File | None]]
+    ) -> tuple[dict[mix.Part, pa.Table], dict[str, Any]]:
+        """Return the candidates with the gate's reasons, and what it found, as the manifest tells it.
+
+        `sources` has, by component, the digest of what it is drawn from, and its file where it is one.
+        """
+        facts = {part.name: self._facts(part, *sources[part.name]) for part in candidates}
+        gone = {part.name: pc.is_valid(table["reason"]).to_numpy() for part, table in candidates.items()}
+        rules = gate.Rules(
+            by=self.said.by,
+            near=self.said.near,
+            mirror=self.said.mirror,
+            duplicates=self.said.duplicates,
+            near_duplicates=self.said.near_duplicates,
+            same_picture=self.said.same_picture,
+        )
+        joins = id_joins(self._expanded(self.said.joins, "gate.joins")) if self.said.joins else None
+        found = gate.gated(facts, self.lists, rules, self.project, joins, gone)
+        kept = {part: _with_reasons(table, found.reasons[part.name]) for part, table in candidates.items()}
+        lists = {each.name: {"rows": each.rows, "unusable": each.unusable} for each in self.lists}
+        return kept, {"report": found.report.to_pylist(), "known": found.known, "lists": lists}
+
+    def _list(self, place: int, said: str) -> EvalList:
+        if not said.endswith(FILES):
+            return eval_list_of_dataset(self.warehouse, said, self.project)
+        return eval_list_of_file(self._expanded(said, f"gate.against[{place}]"), ids=self.said.numbers)
+
+    def _facts(self, part: mix.Part, source: str, file: foreign.File | None) -> pa.Table:
+        """Return FACTS of a component's candidates, from where they stand already if they do."""
+        key = schema.digest_of([source, part.recipe, gate.VERSION])[:16]
+        path = facts_file(self.root, part.name if file else part.job, key)
+        if not storage.exists(path):
+            batches = foreign.samples(file) if file else self._samples(part)
+            found = [facts_of(batch, self.project, self.warehouse) for batch in batches]
+            tables.write_table(path, pa.concat_tables([FACTS.empty_table(), *found]), {})
+        facts = tables.read_table(path)
+        return facts.set_column(0, "place", pa.array(np.arange(facts.num_rows)))
+
+    def _samples(self, part: mix.Part) -> Iterator[pa.Table]:
+        sql = read_sql(sql_report("component", self.project))
+        yield from self.warehouse.batches(sql, {"job": part.job, "recipe": part.recipe})
+
+    def _expanded(self, text: str, where: str) -> str:
+        return expand(text, f"jobs/{self.name}.yaml", where)
+
+
+def _with_reasons(table: pa.Table, reasons: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index("reason"), "reason", pc.coalesce(table["reason"], reasons))

@@ -1,0 +1,97 @@
+"""Static checks of what a mix says of itself: quantities, budget, tokens, packs and steps; nothing else is read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from curate.errors import ConfigError, nearest
+from curate.grounding.templates import TEMPLATES
+from curate.kernels import balance
+from curate.kernels.packing import PACKERS
+from curate.kernels.token_count import MODELS
+from curate.mix_job import Component, MixJob
+from curate.stages import lengths
+from curate.yamlfile import Step, mistake
+
+
+def check(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    """Yield the mistakes in a mix's own words, by their place in the file."""
+    for name, component in job.mix.items():
+        yield from _quantity(path, ("mix", name), component, job)
+        yield from _kind(path, ("mix", name), component)
+    yield from _budget(path, job)
+    yield from _tokens(path, job)
+    yield from _packs(path, job)
+    yield from _curves(path, job)
+
+
+def _quantity(path: Path, steps: tuple[Step, ...], component: Component, job: MixJob) -> Iterator[ConfigError]:
+    given = [name for name in ("epochs", "samples", "weight") if getattr(component, name) is not None]
+    if len(given) > 1:
+        yield mistake(path, steps, f"give {' or '.join(given)}, not both")
+    if job.budget is None and "weight" in given:
+        yield mistake(path, (*steps, "weight"), "a weight is a share of a budget", "add  budget: {tokens: <number>}")
+    shares = job.budget is not None and "epochs" not in given and "samples" not in given
+    if component.max_epochs is not None and not shares:
+        yield mistake(path, (*steps, "max_epochs"), "max_epochs bounds a share of a budget, and this takes none")
+    if component.family is not None and job.budget is None:
+        yield mistake(path, (*steps, "family"), "a family bounds shares of a budget, and there is none")
+
+
+def _kind(path: Path, steps: tuple[Step, ...], component: Component) -> Iterator[ConfigError]:
+    if component.is_file() and component.derived is not None:
+        yield mistake(path, (*steps, "derived"), "a file derives nothing: only jobs do")
+    for name in () if component.is_file() else ("codec", "images"):
+        if getattr(component, name) is not None:
+            yield mistake(path, (*steps, name), f"{name} is of files of records; a job has its own")
+
+
+def _budget(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    if job.budget is None:
+        return
+    families = {component.family for component in job.mix.values() if component.family is not None}
+    for name in job.budget.families.keys() - families:
+        what = f'no component is of the family "{name}"'
+        yield mistake(path, ("budget", "families", name), what, nearest(name, families))
+    if all(each.epochs is not None or each.samples is not None for each in job.mix.values()):
+        yield mistake(path, ("budget",), "every component says how much it gives: nothing is left to share")
+    weights = [each.weight for each in job.mix.values() if each.weight is not None]
+    if len(weights) == len(job.mix) and not sum(weights):
+        yield mistake(path, ("budget",), "the weights of the components come to nothing")
+
+
+def _tokens(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    model, template = job.tokens.model, job.tokens.template
+    if model not in MODELS:
+        yield mistake(path, ("tokens", "model"), f'unknown token model "{model}"', nearest(model, MODELS))
+    if template not in TEMPLATES:
+        yield mistake(path, ("tokens", "template"), f'unknown template "{template}"', nearest(template, TEMPLATES))
+    elif model in MODELS:
+        try:
+            lengths.token_model(job.tokens)
+        except ConfigError as error:
+            yield mistake(path, ("tokens", "tokenizer"), error.what, error.hint)
+
+
+def _packs(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    if job.pack.length < job.tokens.max:
+        yield mistake(path, ("pack", "length"), f"a pack of {job.pack.length} cannot hold samples of {job.tokens.max}")
+    if job.pack.by is None:
+        return
+    for packer in job.pack.by:
+        if packer not in PACKERS:
+            yield mistake(path, ("pack", "by"), f'unknown packer "{packer}"', nearest(packer, PACKERS))
+    if (job.layout.curves or job.layout.apart) and job.pack.by != ("subset_sum",):
+        what = "only subset_sum keeps the order that curves and apart give"
+        yield mistake(path, ("pack", "by"), what, "by: [subset_sum]")
+    if not job.pack.by:
+        yield mistake(path, ("pack", "by"), "names no packer", "leave it out to try them all")
+
+
+def _curves(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    for name, curve in job.layout.curves.items():
+        if name not in job.mix:
+            yield mistake(path, ("layout", "curves", name), f'no component "{name}"', nearest(name, job.mix))
+        try:
+            balance.checked(curve)
+        except ValueError as error:
+            yield mistake(path, ("layout", "curves", name), str(error), "[[0, 1], [1, 0]]")

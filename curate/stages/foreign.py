@@ -1,0 +1,210 @@
+"""Files of others as components of a mix: LLaVA-style records, measured where they lie and read again one by one.
+
+Nothing is copied: a candidate is a place in the file, and its pictures stay in their folder. Records in another
+written form than the mix's are recast on the way (see `recast`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from curate import schema
+from curate.errors import OutsideError, SampleError
+from curate.grounding import templates
+from curate.io import json_stream, storage
+from curate.io.json_stream import Found
+from curate.io.json_window import parse
+from curate.io.sizes import Size, Sizes
+from curate.kernels import token_count
+from curate.sample import Attached, Record, Sample, Turn, sample_id
+from curate.stages import layouts, measure
+from curate.stages.recast import Recaster
+
+BATCH_ROWS = 2048
+_ROLES = ("human", "gpt")
+_ANY = (1, 1)  # of a picture whose size is not asked for
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of records: its name in the mix, where it lies, its written form, its pictures' folder ("" for none)."""
+
+    name: str
+    uri: str
+    codec: str
+    images: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A record in the mix's own form: turns, and pictures with the sizes that are known of them."""
+
+    turns: tuple[Turn, ...]
+    pictures: tuple[Attached, ...]
+
+
+class Reading:
+    """One file on its way from the written form of `reader` to that of `writer`."""
+
+    def __init__(self, file: File, reader: ModuleType, writer: ModuleType) -> None:
+        self.file = file
+        self._open: BinaryIO | None = None
+        self._sizes = Sizes(file.images) if file.images else None
+        self._recaster = None if reader is writer else Recaster(reader, writer, self._sizes)
+
+    def dialogue(self, record: object, sized: bool) -> Dialogue:
+        """Return a record as a dialogue, with the sizes of its pictures where they count.
+
+        Raises:
+            SampleError: `bad_record` where it is none, `no_picture` and others where a wanted size is not to be had,
+                and what the codecs refuse.
+        """
+        made = list(layouts.units(record))
+        if self._recaster is not None:
+            made = [each for unit in made for each in self._recaster.recast(unit).records]
+        if len(made) != 1:
+            raise SampleError("bad_record", f"{len(made)} records in one: curate convert the file first")
+        (told,) = made
+        pictures = [Attached(name, None, *(self._size(told, name) if sized else _ANY)) for name in _names(told)]
+        return Dialogue(_turns(told), tuple(pictures))
+
+    def record(self, row: Mapping[str, Any]) -> Record:
+        """Return what an exporter writes of a row of a mix: `drawn`, `component`, `length`, `pack`, and its place.
+
+        Raises:
+            SampleError: as `dialogue` does.
+            OutsideError: there is no record any more: the file has changed.
+        """
+        told = self.dialogue(self.at(row["record_offset"], row["record_bytes"]), sized=False)
+        first = told.pictures[0] if told.pictures else None
+        return Record(
+            sample_id=row["drawn"],
+            component=row["component"],
+            turns=told.turns,
+            image=first.image if first else None,
+            picture=None,
+            width=first.width if first else 0,
+            height=first.height if first else 0,
+            others=told.pictures[1:],
+            length=row["length"],
+            pack=row["pack"],
+        )
+
+    def at(self, offset: int, size: int) -> Any:
+        """Return the record in `size` bytes from `offset` on, with what stands between it and the next.
+
+        Raises:
+            OutsideError: there is no record any more: the file has changed.
+        """
+        if self._open is None:
+            self._open = storage.open_read(self.file.uri)
+        self._open.seek(offset)
+        text = self._open.read(size).decode("utf-8", "replace")
+        try:
+            value, _, refused = parse(text, len(text) - len(text.lstrip()))
+        except (ValueError, RecursionError) as error:
+            value, refused = None, str(error)
+        if refused:
+            raise OutsideError(f"{self.file.uri} has no record at byte {offset} any more: {refused}")
+        return value
+
+    def _size(self, record: layouts.Json, name: str) -> Size:
+        stated = layouts.stated(record)
+        if stated is not None and isinstance(record.get("image"), str):
+            return stated
+        if self._sizes is None:
+            raise SampleError("no_size", f"nothing tells the size of {name}: name its folder (images)")
+        return self._sizes.of(name)
+
+
+def measured(reading: Reading, tokens: measure.TokenModel, count: measure.Count) -> Iterator[pa.Table]:
+    """Yield the lengths of a file's records, some at a time, as `measure.counted`, with their places in the file.
+
+    `record_offset` and `record_bytes` are what `Reading.at` reads by. A record that cannot be drawn has its reason.
+    """
+    uri, template = reading.file.uri, templates.template(tokens.template)
+    sized = token_count.MODELS[tokens.model].sized
+    placed = _placed(json_stream.records(uri), storage.size(uri))
+    while batch := list(islice(placed, BATCH_ROWS)):
+        prompted = [_prompted(found, reading, template, sized) for found, _ in batch]
+        table = measure.counted(prompted, tokens, count)
+        table = table.append_column("record_offset", pa.array([found.offset for found, _ in batch], pa.int64()))
+        yield table.append_column("record_bytes", pa.array([size for _, size in batch], pa.int64()))
+
+
+def samples(file: File) -> Iterator[pa.Table]:
+    """Yield a file's records as samples, some at a time, in order: their words as written, their pictures by name."""
+    records = json_stream.records(file.uri)
+    while batch := list(islice(records, BATCH_ROWS)):
+        yield schema.to_table([_sample(file.name, found) for found in batch])
+
+
+def digest(uri: str) -> str:
+    """Return the sha256 of a file's bytes."""
+    found = hashlib.sha256()
+    with storage.open_read(uri) as file:
+        while block := file.read(_CHUNK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _placed(records: Iterable[Found], end: int) -> Iterator[tuple[Found, int]]:
+    """Yield each record and the bytes from its first to the next one's first."""
+    last: Found | None = None
+    for found in records:
+        if last is not None:
+            yield last, found.offset - last.offset
+        last = found
+    if last is not None:
+        yield last, end - last.offset
+
+
+def _prompted(found: Found, reading: Reading, template: templates.Template, sized: bool) -> measure.Prompted:
+    name = reading.file.name
+    key = sample_id(name, str(found.index))
+    try:
+        if found.error is not None:
+            raise SampleError("bad_record", found.error)
+        told = reading.dialogue(found.record, sized)
+        sizes = tuple((each.width, each.height) for each in told.pictures)
+        prompt = template.segments(told.turns, len(told.pictures))
+    except SampleError as error:
+        return measure.Prompted(name, key, (), error.code, (), None)
+    return measure.Prompted(name, key, prompt, None, sizes, told.pictures[0].image if told.pictures else None)
+
+
+def _sample(name: str, found: Found) -> Sample:
+    key = sample_id(name, str(found.index))
+    try:
+        turns, names = _turns(found.record or {}), _names(found.record or {})
+    except (SampleError, AttributeError):
+        return Sample(key, name, 0, found.index, "")
+    return Sample(key, name, 0, found.index, "", conversations=turns, source_meta=json.dumps({"image": names}))
+
+
+def _turns(record: layouts.Json) -> tuple[Turn, ...]:
+    said = record.get("conversations")
+    if not isinstance(said, list) or not said:
+        raise SampleError("bad_record", "no list of turns")
+    turns = []
+    for number, turn in enumerate(said):
+        role, value = (turn.get("from"), turn.get("value")) if isinstance(turn, dict) else (None, None)
+        if role not in _ROLES or not isinstance(value, str):
+            raise SampleError("bad_record", f"turn {number} is not of human or gpt, or has no text")
+        turns.append(Turn(str(role), value))
+    return tuple(turns)
+
+
+def _names(record: layouts.Json) -> tuple[str, ...]:
+    named = record.get("image")
+    names = [] if named is None else named if isinstance(named, list) else [named]
+    if not all(isinstance(name, str) and name for name in names):
+        raise SampleError("bad_record", "image is neither a path nor a list of them")
+    return tuple(names)

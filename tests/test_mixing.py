@@ -1,0 +1,214 @@
+"""Mixes of jobs and of others' files, through the gate: what may not be drawn is not, and the books say why."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import Workshop
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+
+from curate import checks
+from curate.errors import ConfigError, OutsideError, ShardError
+from curate.export_job import Export
+from curate.exporting import export_last
+from curate.plugins import Project
+
+
+@pytest.fixture
+def shop(workshop: Workshop) -> Workshop:
+    workshop.captions(count=12, shard_rows=4)
+    made = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.add_special_tokens([AddedToken("</s>", normalized=False)])
+    made.save(str(workshop.folder / "tokenizer.json"))
+    workshop.write("jobs/mine.yaml", "from: tiny\n")
+    return workshop
+
+
+def record(number: int, words: str = "a thing") -> dict[str, Any]:
+    turns = [{"from": "human", "value": f"<image>\nwhat is {number}"}, {"from": "gpt", "value": words}]
+    return {"id": number, "image": f"coco/train2017/{number:012d}.jpg", "conversations": turns}
+
+
+def theirs(shop: Workshop, records: list[Any], name: str = "theirs.json") -> str:
+    path = shop.folder / name
+    path.write_text(json.dumps(records))
+    return str(path)
+
+
+def mix(shop: Workshop, parts: str, rest: str = "", limit: int = 2048) -> None:
+    tokens = f"tokens: {{tokenizer: {shop.folder}/tokenizer.json, max: {limit}}}\n"
+    shop.write("jobs/mixed.yaml", f"mix:\n{parts}{tokens}{rest}")
+
+
+def drawn(shop: Workshop) -> list[dict[str, Any]]:
+    result = shop.run("mixed").jobs[-1]
+    rows: list[dict[str, Any]] = (
+        pq.ParquetFile(f"{shop.root}/mixes/mixed/{result.digest}/packs.parquet").read().to_pylist()
+    )
+    return rows
+
+
+def reasons(rows: list[dict[str, Any]]) -> dict[str, dict[str | None, int]]:
+    return {
+        part: dict(Counter(row["reason"] for row in rows if row["component"] == part))
+        for part in sorted({row["component"] for row in rows})
+    }
+
+
+def test_a_file_of_others_is_a_component(shop: Workshop) -> None:
+    path = theirs(shop, [*(record(n) for n in range(9)), {"id": 9}, record(10, "<image>")])
+    mix(shop, f"  mine: {{from: mine}}\n  theirs: {{from: {path}, epochs: 2}}\n", limit=1000)
+    rows = drawn(shop)
+    assert reasons(rows)["theirs"] == {None: 18, "bad_record": 1, "image_count": 1}
+    places = {(row["record_offset"], row["record_bytes"]) for row in rows if row["component"] == "theirs"}
+    assert len(places) == 11
+    assert all(row["record_offset"] is None for row in rows if row["component"] == "mine")
+    before = shop.run("mixed").jobs[-1].digest
+    theirs(shop, [record(n) for n in range(9)])
+    assert shop.run("mixed").jobs[-1].digest != before
+
+
+def test_a_mix_of_files_alone(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(20)])
+    mix(shop, f"  theirs: {{from: {path}, samples: 50}}\n", "layout: {ranks: 2, apart: 3}\n")
+    assert reasons(drawn(shop)) == {"theirs": {None: 50}}
+
+
+def test_what_a_benchmark_shows_is_not_drawn(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(10)])
+    (shop.folder / "bench.csv").write_text("image_id\n3\n4\n77\n")
+    gate = f"gate: {{against: [{shop.folder}/bench.csv], numbers: coco, near: null, mirror: null}}\n"
+    mix(shop, f"  theirs: {{from: {path}}}\n", gate)
+    rows = drawn(shop)
+    assert reasons(rows) == {"theirs": {None: 8, "contaminated": 2}}
+    facts = shop.run("mixed").jobs[-1].facts["gate"]
+    assert {(row["against"], row["by"], row["samples"]) for row in facts["report"]} == {
+        ("bench", "picture_id", 2),
+        ("bench", "any", 2),
+    }
+    (shop.folder / "bench.csv").write_text("image_id\n3\n")
+    assert reasons(drawn(shop)) == {"theirs": {None: 9, "contaminated": 1}}
+
+
+def test_an_ingested_dataset_is_a_benchmark(shop: Workshop) -> None:
+    shop.run("mine")
+    mix(shop, "  mine: {from: mine}\n", "gate: {against: [tiny]}\n")
+    with pytest.raises(ShardError, match="mine has no samples"):
+        shop.run("mixed")
+    mix(shop, "  mine: {from: mine}\n", "gate: {against: [tinny]}\n")
+    with pytest.raises(ConfigError, match="tinny"):
+        shop.run("mixed")
+
+
+def test_what_two_components_have_in_common_comes_once(shop: Workshop) -> None:
+    one = theirs(shop, [record(n) for n in range(10)], "one.json")
+    two = theirs(shop, [*(record(n) for n in range(5, 15)), record(20), record(20)], "two.json")
+    parts = f"  one: {{from: {one}}}\n  two: {{from: {two}}}\n"
+    mix(shop, parts, "gate: {}\n")
+    assert reasons(drawn(shop)) == {"one": {None: 10}, "two": {None: 6, "duplicate": 6}}
+    mix(shop, parts, "gate: {duplicates: false, near_duplicates: false, same_picture: drop}\n")
+    assert reasons(drawn(shop)) == {"one": {None: 10}, "two": {None: 6, "same_picture": 6}}
+    mix(shop, parts)
+    assert reasons(drawn(shop)) == {"one": {None: 10}, "two": {None: 12}}
+
+
+def test_a_file_that_is_not_there_is_told_before_anything_runs(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THEIRS", str(shop.folder))
+    (shop.folder / "pictures/a").mkdir(parents=True)
+    (shop.folder / "pictures/a/1.jpg").write_bytes(b"x")
+    folders = f"pictures: {{root: {shop.folder}/pictures, folders: {{a: 1, b: , c: 5}}}}\n"
+    (shop.folder / "pictures/c").mkdir()
+    mix(shop, '  gone: {from: "${THEIRS}/gone.json"}\n', folders)
+    project = Project(str(shop.folder))
+    told = [(item.kind, item.name, item.state, item.found) for item in checks.items("mixed", project)]
+    assert told == [
+        ("file", "gone", "missing", 0),
+        ("folder", "a", "present", 1),
+        ("folder", "b", "missing", 0),
+        ("folder", "c", "short", 0),
+    ]
+    with pytest.raises(ConfigError, match="no file at"):
+        shop.run("mixed")
+    assert not Path(shop.root, "mixes").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("  a: {from: mine, weight: 1}\n", "mix.a.weight"),
+        ("  a: {from: mine, max_epochs: 2}\n", "mix.a.max_epochs"),
+        ("  a: {from: mine, codec: llava}\n", "mix.a.codec"),
+        ("  a: {from: x.json, derived: hflip}\n", "mix.a.derived"),
+        ("  a: {from: x.json, codec: lava}\n", "mix.a.codec"),
+        ("  a: {from: mine, weight: 0}\nbudget: {tokens: 9}\n", "budget"),
+        ("  a: {from: mine}\nbudget: {tokens: 9, samples: 9}\n", "budget"),
+        ("  a: {from: mine}\nbudget: {tokens: 9, families: {b: 0.5}}\n", "budget.families.b"),
+        ("  a: {from: mine, samples: 2}\nbudget: {tokens: 9}\n", "budget"),
+        ("  a: {from: mine}\npack: {by: [best]}\n", "pack.by"),
+        ("  a: {from: mine}\npack: {by: []}\n", "pack.by"),
+        ("  a: {from: mine}\npack: {by: [best_fit_decreasing]}\nlayout: {apart: 2}\n", "pack.by"),
+        ("  a: {from: mine}\nlayout: {curves: {b: [[0, 1], [1, 0]]}}\n", "layout.curves.b"),
+        ("  a: {from: mine}\nlayout: {curves: {a: [[0, 1], [0.5, 0]]}}\n", "layout.curves.a"),
+        ("  a: {from: mine}\ngate: {near: 9}\n", "gate.near"),
+        ("  a: {from: mine}\ngate: {by: [name]}\n", "gate.by"),
+    ],
+)
+def test_mistakes_are_named_by_their_place(shop: Workshop, text: str, where: str) -> None:
+    shop.write("jobs/mixed.yaml", f"mix:\n{text}")
+    found = checks.check("mixed", Project(str(shop.folder)))
+    assert where in [each.where.rsplit("[", 1)[0] for each in found]
+
+
+@pytest.mark.parametrize(("key", "value"), [("model", "llava"), ("template", "vicuna")])
+def test_an_unknown_model_or_template(shop: Workshop, key: str, value: str) -> None:
+    shop.write("jobs/mixed.yaml", f"mix: {{a: {{from: mine}}}}\ntokens: {{{key}: {value}}}\n")
+    (found,) = checks.check("mixed", Project(str(shop.folder)))
+    assert found.where == f"tokens.{key}" and found.hint
+
+
+def exported(shop: Workshop) -> list[dict[str, Any]]:
+    facts = shop.run("mixed").jobs[-1].facts["export"]
+    found: list[dict[str, Any]] = json.loads(Path(facts["folder"], "out.json").read_text(encoding="utf-8"))
+    assert facts["records"] == len(found)
+    return found
+
+
+def test_records_of_files_are_written_in_the_order_of_the_plan(shop: Workshop) -> None:
+    path = theirs(shop, [record(n, f"thing {n}") for n in range(30)])
+    mix(
+        shop,
+        f"  mine: {{from: mine}}\n  theirs: {{from: {path}, epochs: 2}}\n",
+        "layout: {ranks: 2, per_rank: 2}\nexport: {as: llava_json, codec: asv2, file: out.json}\n",
+    )
+    found, plan = exported(shop), [row for row in drawn(shop) if row["reason"] is None]
+    assert [row["id"] for row in found] == [row["sample_id"] for row in plan]
+    others = [row for row in found if "coco" in row["image"]]
+    assert len(others) == 60
+    for row in others:
+        number = int(Path(row["image"]).stem)
+        assert row["conversations"] == record(number, f"thing {number}")["conversations"]
+
+
+def test_boxes_of_files_are_written_in_the_export_s_form(shop: Workshop) -> None:
+    boxed = {**record(1, "[0.25, 0.5, 0.75, 1.0]"), "width": 100, "height": 100}
+    path = theirs(shop, [boxed, record(2, "nothing")])
+    mix(
+        shop,
+        f"  theirs: {{from: {path}, codec: llava}}\n",
+        "export: {as: llava_json, codec: internvl, file: out.json}\n",
+    )
+    (told,) = [row for row in exported(shop) if row["image"].endswith("1.jpg")]
+    assert told["conversations"][1]["value"] == "<box>[[250, 500, 750, 1000]]</box>"
+
+
+def test_a_file_that_changed_after_the_plan_is_not_exported(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(5)])
+    mix(shop, f"  theirs: {{from: {path}}}\n")
+    shop.run("mixed")
+    theirs(shop, [record(7)])
+    with pytest.raises(OutsideError, match="any more"):
+        export_last("mixed", Export(as_="llava_json"), shop.project, str(shop.root))
