@@ -32,16 +32,17 @@ Ints = tuple[int, int, int, int]
 class Axis(dict[int, int]):
     """What each of 0 to 999 of a picture's side becomes in the written form; never falls.
 
-    Counted where it is first asked for: pictures come in thousands of sizes, and a text has few boxes.
+    Counted where it is first asked for, as `written(n, *rest)`: pictures come in thousands of sizes, and a text has few
+    boxes.
     """
 
-    def __init__(self, written: Callable[[int], int]) -> None:
+    def __init__(self, written: Callable[..., int], *rest: int) -> None:
         super().__init__()
-        self._written = written
+        self._written, self._rest = written, rest
         self.middles = Middles(self)
 
     def __missing__(self, n: int) -> int:
-        self[n] = found = self._written(n)
+        self[n] = found = self._written(n, *self._rest)
         return found
 
 
@@ -81,6 +82,10 @@ def unpad_999(p: int, size: int, side: int) -> int:
     return max(0, int((p / SCALE * side - (side - size) // 2) / size * SCALE))
 
 
+def _there_and_back(n: int, size: int, side: int) -> int:
+    return unpad_999(pad_999(n, size, side), size, side)
+
+
 _AS_IT_IS = Axis(int)
 
 
@@ -93,7 +98,7 @@ def padded_axes(width: int, height: int) -> tuple[Axis, Axis]:
     side = _side(width, height)
     if width == height:  # a square picture is not padded, so nothing is truncated a second time
         return _AS_IT_IS, _AS_IT_IS
-    return Axis(lambda n: pad_999(n, width, side)), Axis(lambda n: pad_999(n, height, side))
+    return Axis(pad_999, width, side), Axis(pad_999, height, side)
 
 
 @lru_cache(maxsize=256)
@@ -106,8 +111,7 @@ def unpadded_axes(width: int, height: int) -> tuple[Axis, Axis]:
     side = _side(width, height)
     if width == height or side > LONGEST * min(width, height):
         return _AS_IT_IS, _AS_IT_IS
-    x_axis = Axis(lambda n: unpad_999(pad_999(n, width, side), width, side))
-    return x_axis, Axis(lambda n: unpad_999(pad_999(n, height, side), height, side))
+    return Axis(_there_and_back, width, side), Axis(_there_and_back, height, side)
 
 
 def ints_of(box: Box, axes: tuple[Axis, Axis], width: int, height: int) -> Ints:

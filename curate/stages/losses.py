@@ -29,14 +29,21 @@ class Losses:
 
     def tally(self, grounded: Grounded, lost: Counter[str]) -> int:
         """Add to `lost` what the form will not hold of a text, and return how many boxes it will."""
-        uncoded, boxes = frozenset(self._uncoded(grounded)), 0
+        uncoded, boxes, text = frozenset(self._uncoded(grounded)), 0, grounded.text
+        whole = self._text and self._spans  # then a phrase that is the text of its span is held
         for place, region in enumerate(grounded.regions):
             if not uncoded or place not in uncoded:
                 boxes += len(region.boxes)
-                self._region(region, grounded.text, lost)
+                if (
+                    not whole
+                    or text[region.start : region.end] != region.phrase
+                    or region.tags
+                    or region.score is not None
+                ):
+                    self._region(region, text, lost)
         if uncoded:
             lost["regions"] += len(uncoded)
-        if not self._text and boxes and grounded.text.strip():
+        if not self._text and boxes and text.strip():
             lost["texts"] += 1
         if grounded.relations:
             left = self._uncoded_relations(grounded) if self._uncoded_relations is not None else ()

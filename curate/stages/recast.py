@@ -73,7 +73,7 @@ class Recaster:
                 value = turn.get("value") if isinstance(turn, dict) else None
                 if not isinstance(value, str):
                     raise SampleError("bad_record", "a turn without a text")
-                before, words, after = ("", value, "") if read else apart(value)
+                before, words, after = ("", value, "") if read or self._is_plain(value) else apart(value)
                 if read is None and self._is_plain(words):
                     done.left += self._writes_records
                     continue
