@@ -9,6 +9,7 @@ data_processor.py).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from curate.errors import ConfigError, SampleError, nearest
 from curate.grounding.dialogue import IMAGE
@@ -32,8 +33,7 @@ _LLAMA3 = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|e
 _ROLES = {"human": "user", "gpt": "assistant"}
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A piece of a prompt. A picture's segment is its place alone: it has no text, and is tokenised as nothing."""
 
     text: str

@@ -1,5 +1,18 @@
--- Every so many packs of one mix: tokens of each sample in its slot.
-select pack // $every as strip, component, n_text_tok + n_img_tok as tokens
+-- Some two dozen packs of the last plan of each mix, evenly apart: the tokens of each sample in its slot.
+with plan as (
+    select distinct job as mix, digest from runs where latest and kind = 'mix'
+),
+
+spread as (
+    select mix, digest, ceil((max(pack) + 1) / 24)::bigint as every
+    from mixed
+    join plan using (mix, digest)
+    where pack is not null
+    group by mix, digest
+)
+
+select mix, digest, pack, slot, component, n_text_tok + n_img_tok as tokens
 from mixed
-where mix = $mix and digest = $digest and pack % $every = 0
-order by pack, slot
+join spread using (mix, digest)
+where pack % every = 0
+order by mix, digest, pack, slot
