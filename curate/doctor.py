@@ -167,9 +167,9 @@ class Doctor:
         stated = shards.get("packs") if isinstance(shards, dict) else None
         self.tables += 1
         try:
-            found = schema.content_digest(tables.read_table(uri))
+            found = schema.columns_digest(tables.read_table(uri))
             fault = "not the packs of its manifest" if found != stated else ""
-        except ShardError as error:
+        except (ShardError, TypeError) as error:
             fault = str(error)
         if fault and stated is not None:
             yield self._aside(uri, fault)

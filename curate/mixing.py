@@ -1,8 +1,8 @@
 """A job that mixes: measure the components, draw, pack, lay out, and freeze the plan with its manifest."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -23,7 +23,7 @@ from curate.layout import measured_file, mix_folder
 from curate.manifest import Books, Manifest
 from curate.mix_job import Component, MixJob, component_job
 from curate.plugins import Project, sql_report
-from curate.quotas import Budget
+from curate.quotas import Budget, Wish, quotas
 from curate.results import JobResult, Listener, StageBooks
 from curate.schema import digest_of
 from curate.shards import ShardReport
@@ -129,12 +129,12 @@ class Mixing:
             name=self.name,
             plan=self.digest,
             books=_books(packed),
-            shards={"packs": schema.content_digest(packed)},
+            shards={"packs": schema.columns_digest(packed)},
             parents=self._made_of,
             facts={
                 **facts,
                 "tokens_model": self._tokens.identity(),
-                "components": _components(packed),
+                "components": _components(packed, _wanted(candidates, budget)),
                 "gate": gated,
                 "files": {name: asdict(file) for name, file in self._files.items()},
             },
@@ -192,14 +192,31 @@ def _books(packed: pa.Table) -> Books:
     return Books(packed.num_rows, packed.num_rows, {}, packed.num_rows - sum(dropped.values()), dropped)
 
 
-def _components(packed: pa.Table) -> dict[str, dict[str, int]]:
-    """Return component → samples drawn, their tokens, and how many candidates were left out."""
+def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> dict[str, int]:
+    """Return component → the draws that the recipe asks for, as if no candidate were left out and no bound held."""
+    wishes = []
+    for part, table in candidates.items():
+        usable = table.select(["n_text_tok", "n_img_tok"]).filter(pc.is_null(table["reason"]))
+        tokens = pc.sum(pc.add(usable["n_text_tok"], usable["n_img_tok"])).as_py() or 0
+        counted = budget is None or part.epochs is not None or part.samples is not None
+        size = table.num_rows if counted else usable.num_rows
+        tokens = round(tokens / max(usable.num_rows, 1) * size)
+        wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight))
+    try:
+        return quotas(wishes, budget and replace(budget, families=None))
+    except ValueError:  # all candidates together would outgrow the budget
+        return {}
+
+
+def _components(packed: pa.Table, wanted: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return component → samples wanted (where that is known) and drawn, their tokens, and candidates left out."""
     fits = pc.is_null(packed["reason"])
     tokens = pc.if_else(fits, pc.add(packed["n_text_tok"], packed["n_img_tok"]), 0)
     table = pa.table({"component": packed["component"], "fits": pc.cast(fits, pa.int64()), "tokens": tokens})
     sums = table.group_by("component").aggregate([("fits", "sum"), ("tokens", "sum"), ("fits", "count")]).to_pylist()
     return {
         row["component"]: {
+            **({"wanted": wanted[row["component"]]} if row["component"] in wanted else {}),
             "samples": row["fits_sum"],
             "tokens": row["tokens_sum"],
             "left_out": row["fits_count"] - row["fits_sum"],

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.sample import ImageRef, Region, Relation, Sample, Transform, Turn
 
@@ -97,15 +99,18 @@ VERDICTS = pa.schema(
 CHILDREN = SAMPLES.append(pa.field("digest", pa.string())).append(pa.field("recipe", pa.string()))
 """Derived samples: the samples schema with the augmentation's digest and the recipe's name."""
 
+WORD = pa.dictionary(pa.int32(), pa.string())
+"""A word that many rows have in common."""
+
 MIXED = pa.schema(
     [
-        ("mix", pa.string()),
-        ("digest", pa.string()),
-        ("component", pa.string()),
-        ("job", pa.string()),
-        ("dataset", pa.string()),
+        ("mix", WORD),
+        ("digest", WORD),
+        ("component", WORD),
+        ("job", WORD),
+        ("dataset", WORD),
         ("sample_id", pa.string()),
-        ("recipe", pa.string()),
+        ("recipe", WORD),
         ("draw", pa.int32()),
         ("n_text_tok", pa.int32()),
         ("n_label_tok", pa.int32()),
@@ -171,6 +176,8 @@ LENGTHS = pa.schema(
     ]
 )
 """One row per sample of a job, written form and token model; `picture` is the sha256 of the first picture."""
+
+_CHUNK = 65_536
 
 UNSTABLE = ("attempts", "fetched_at", "error_detail")
 """Columns that honest re-runs may change, left out of content digests."""
@@ -255,6 +262,36 @@ def content_digest(table: pa.Table) -> str:
             digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True, default=str).encode())
             digest.update(b"\n")
     return digest.hexdigest()
+
+
+def columns_digest(table: pa.Table) -> str:
+    """Return a digest of the values of a table of plain columns, as `content_digest` does, column by column: fast.
+
+    Raises:
+        TypeError: a column of lists, structs or floats.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name in table.column_names:
+        digest.update(f"{name}\n".encode())
+        for batch in table.select([name]).combine_chunks().to_batches(max_chunksize=_CHUNK):
+            digest.update(_values_of(batch[0]))
+    return digest.hexdigest()
+
+
+def _values_of(column: pa.Array) -> bytes:
+    """Return a column's values as bytes: which are null; integers of 8 bytes, texts by their lengths and letters."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    valid: bytes = np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
+    if pa.types.is_string(column.type):
+        texts = column.fill_null("")
+        lengths = pc.binary_length(texts).to_numpy().astype("<i8")
+        letters = "".join(texts.to_pylist()).encode("utf-8", "surrogatepass")
+        return b"".join((valid, lengths.tobytes(), letters))
+    if not pa.types.is_integer(column.type):
+        raise TypeError(f"a column of {column.type}")
+    numbers: bytes = column.fill_null(0).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+    return valid + numbers
 
 
 def digest_of(value: object) -> str:

@@ -1,6 +1,7 @@
 """Fixtures that several test folders share: the real data, a web server, a project folder of the user's own."""
 
 import functools
+import gc
 import http.server
 import os
 import socket
@@ -35,7 +36,8 @@ SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 def growth(work: Callable[[int], object], small: int, times: int = 8) -> float:
     """Return how many times the CPU seconds of `work(small)` does `work(small * times)` take: about `times` if linear.
 
-    A ratio, so that it means the same on a slow machine; the better of two tries each, so that a pause does not count.
+    A ratio, so that it means the same on a slow machine; the best of two tries each, so that a pause does not count,
+    and without Python's collecting of garbage, which looks at all objects of the process again and again.
     """
 
     def seconds(size: int) -> float:
@@ -46,7 +48,12 @@ def growth(work: Callable[[int], object], small: int, times: int = 8) -> float:
             spent.append(time.process_time() - begun)
         return min(spent)
 
-    return seconds(small * times) / max(seconds(small), 0.002)
+    gc.collect()
+    gc.disable()
+    try:
+        return seconds(small * times) / max(seconds(small), 0.002)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,12 @@
 """Alerts: at most five things of a run that deserve a look, the gravest first, each with its number."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curate.report import told
+from curate.report.mix_plots import EVEN
+from curate.report.mixes import Mixed
 from curate.report.questions import Row
 from curate.report.records import Record
 from curate.report.thresholds import STEEP, Spread
@@ -14,6 +18,8 @@ LARGE_LOSS = 0.2
 MOST_REFUSED = 0.1
 MANY_UNSCORED = 0.01
 LOOSE_PACKS = 0.9
+NEAR_CEILING = 0.99
+"""Share of what any packing could fill, below which another packer or seed may pay."""
 
 STATUS_ORDER = ("failed", "dropped", "review")
 
@@ -42,16 +48,55 @@ def alerts(record: Record, spreads: Sequence[Spread], hosts: Sequence[Row], agai
     return _gravest(found)
 
 
-def mix_alerts(record: Record, left_out: int, draws: int, again: str) -> list[Alert]:
-    """Return the alerts of a mix."""
-    found = _broken(record, again)
-    fill = record.facts.get("fill", 1.0)
-    if record.facts.get("packs") and fill < LOOSE_PACKS:
-        found.append(Alert("review", _share(fill), "of the packs is filled; the rest is padding", "packs"))
-    if left_out:
-        share = left_out / max(left_out + draws, 1)
-        found.append(Alert("dropped", f"{left_out:,}", f"candidates were left out ({_share(share)})", "components"))
-    return _gravest(found)
+def mix_alerts(record: Record, mix: Mixed, advise: str, again: str) -> list[Alert]:
+    """Return the alerts of a mix; `advise` is the command that tells of other pack lengths."""
+    found = [*_broken(record, again), *_loose(mix, advise)]
+    if mix.left_out:
+        share = mix.left_out / max(mix.left_out + mix.samples, 1)
+        found.append(Alert("dropped", f"{mix.left_out:,}", f"candidates were left out ({_share(share)})", "drops"))
+    uneven, near = told.number(record.facts, "cost_balance"), told.count(record.facts, "near_pictures")
+    if uneven > EVEN:
+        said = "times the mean rank's work is what the busiest rank has, on the mean of all steps"
+        found.append(Alert("review", f"{uneven:.3f}", said, "balance"))
+    if near:
+        noun = "sample shows a picture" if near == 1 else "samples show a picture"
+        found.append(Alert("review", f"{near:,}", f"{noun} that was shown too few steps before"))
+    return _gravest([*found, *_gate(record, mix)])
+
+
+def _loose(mix: Mixed, advise: str) -> list[Alert]:
+    """Tell of packs that another packing, or else another length, could fill better."""
+    if not mix.packs:
+        return []
+    if mix.ceiling and mix.of_ceiling < NEAR_CEILING:
+        best = f"{mix.packs:,} packs where {mix.least_packs:,} may do"
+        return [Alert("review", _share(mix.of_ceiling), f"of what any packing could fill is filled: {best}", "packs")]
+    if mix.fill < LOOSE_PACKS:
+        return [Alert("review", _share(mix.fill), "of the packs is filled; the rest is padding", "packs", advise)]
+    return []
+
+
+def _gate(record: Record, mix: Mixed) -> list[Alert]:
+    out = []
+    bad = [each for each in mix.gate.lists if each.unusable]
+    for each in sorted(bad, key=lambda each: (-each.unusable, each.name))[:1]:
+        more = f"; {len(bad) - 1} more lists have such rows" if len(bad) > 1 else ""
+        said = f"of the {each.rows:,} rows of the benchmark {each.name} name no picture{more}"
+        out.append(Alert("review", f"{each.unusable:,}", said, "gate"))
+    if mix.gate.unknown:
+        said = f"in which no benchmark could be recognised: {', '.join(mix.gate.unknown[:3])}"
+        noun = "component" if len(mix.gate.unknown) == 1 else "components"
+        out.append(Alert("review", f"{len(mix.gate.unknown):,}", f"{noun} {said}", "gate"))
+    by_benchmark: Counter[str] = Counter()
+    for hit in mix.gate.found:
+        by_benchmark[hit.benchmark] += hit.samples
+    if most := by_benchmark.most_common(3):
+        gone = record.stage("mix").lost.get("contaminated") or max(by_benchmark.values())
+        told_of = ", ".join(f"{name} {count:,}" for name, count in most)
+        more = f" and {len(by_benchmark) - 3} more" if len(by_benchmark) > 3 else ""
+        said = f"candidates show pictures of benchmarks and stayed out: {told_of}{more}"
+        out.append(Alert("review", f"{gone:,}", said, "gate"))
+    return out
 
 
 def _gravest(found: Sequence[Alert]) -> list[Alert]:

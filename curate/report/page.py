@@ -86,6 +86,7 @@ def render(panels: Sequence[Panel], album: Album, root: str) -> str:
     )
     environment.filters["thousands"] = _thousands
     environment.filters["percent"] = _percent
+    environment.filters["hundredths"] = _hundredths
     environment.filters["inert"] = inert
     page: str = environment.get_template("page.html").render(
         panels=panels,
@@ -119,3 +120,9 @@ def _percent(share: float) -> str:
     if share > 0 and shown == "0.0%":
         return "< 0.1 %"
     return "> 99.9 %" if share < 1 and shown == "100.0%" else f"{shown[:-1]} %"
+
+
+def _hundredths(share: float) -> str:
+    """Return a share of nearly all with two decimals; never 100.00 % of less than all."""
+    shown = f"{share:.2%}"
+    return "> 99.99 %" if share < 1 and shown == "100.00%" else f"{shown[:-1]} %"

@@ -104,14 +104,14 @@ def panel(record: Record, place: int, desk: Desk) -> Panel:
 
 def _mix_panel(record: Record, key: str, again: str, desk: Desk) -> Panel:
     found = mixed(record, desk.questions)
-    asked = {"mix": record.job, "digest": record.digest}
-    rows = desk.questions.rows("report_mix_components", asked)
-    datasets = sorted({row["dataset"] for row in rows})
+    advise = shlex.join(["curate", "mix", "advise", record.job, "--root", desk.root])
+    rows = desk.questions.of_mix("report_mix_components", record.job, record.digest)
+    datasets = sorted({row["dataset"] for row in rows if row["dataset"]})
     return Panel(
         key,
         record,
         again,
-        tuple(mix_alerts(record, found.left_out, found.samples, again)),
+        tuple(mix_alerts(record, found, advise, again)),
         mix=found,
         licences=tuple(licences(datasets, desk.project)),
     )

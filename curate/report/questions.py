@@ -1,7 +1,7 @@
 """What the report asks of a root: every query of sql/reports that it needs, with its answer as plain rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from curate import schema
@@ -18,6 +18,7 @@ class Questions:
 
     warehouse: Warehouse
     project: Project
+    _of_mixes: dict[str, list[Row]] = field(default_factory=dict)
 
     def rows(self, report: str, parameters: dict[str, Any] | None = None) -> list[Row]:
         """Return the answer of sql/reports/REPORT.sql as dictionaries.
@@ -27,6 +28,12 @@ class Questions:
         """
         sql = read_sql(sql_report(report, self.project))
         return list(self.warehouse.table(sql, parameters or {}).to_pylist())
+
+    def of_mix(self, report: str, mix: str, digest: str) -> list[Row]:
+        """Return what a report of sql/reports that tells of the last plan of every mix says of this one."""
+        if report not in self._of_mixes:
+            self._of_mixes[report] = self.rows(report)
+        return [row for row in self._of_mixes[report] if (row["mix"], row["digest"]) == (mix, digest)]
 
     def columns(self) -> dict[str, list[str]]:
         """Return relation → its columns, in order."""

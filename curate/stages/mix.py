@@ -17,6 +17,8 @@ from curate.quotas import Budget, Wish, quotas
 
 Ints = npt.NDArray[np.int64]
 
+_SOME = 65_536
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -87,12 +89,12 @@ def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int)
         raise ShardError(f"mix: {error}; curate report shows what the jobs dropped") from error
     rows = []
     for part, table, picture, whole in zip(parts, usable, pictures, candidates, strict=True):
-        keys = mixture.keys_of(table["sample_id"].to_pylist())
+        keys = _keys(table)
         index, time = mixture.draws(keys, counts[part.name], seed, picture, part.per_picture)
-        rows.append(_labelled(table.take(pa.array(index)), part, time))
+        rows.append(_labelled(table.take(pa.array(index)), part, time, keys[index]))
         rest = whole.filter(pc.is_valid(whole["reason"]))
-        rows.append(_labelled(rest, part, np.zeros(rest.num_rows, np.int64)))
-    return pa.concat_tables(rows)
+        rows.append(_labelled(rest, part, np.zeros(rest.num_rows, np.int64), np.zeros(rest.num_rows, np.uint64)))
+    return pa.concat_tables(rows).unify_dictionaries()
 
 
 def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.Table, dict[str, Any]]:
@@ -102,10 +104,10 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     """
     fits = pc.is_null(draws["reason"]).to_numpy(zero_copy_only=False)
     chosen = draws.filter(pa.array(fits))
-    names = sorted(set(chosen["component"].to_pylist()))
+    names = sorted(pc.unique(chosen["component"]).cast(pa.string()).to_pylist())
     curves = [(recipe.curves or {}).get(name) for name in names]
-    source = _numbered(chosen["component"], names)
-    order = balance.stratified(source, _draw_keys(chosen), recipe.seed, curves)
+    source = np.asarray(pc.index_in(chosen["component"].cast(pa.string()), pa.array(names, pa.string())), np.int64)
+    order = balance.stratified(source, np.asarray(chosen["key"], np.uint64), recipe.seed, curves)
     picture = _numbered(chosen["picture"].take(pa.array(order)))
     if recipe.apart:
         moved, _ = apart.apart(np.arange(order.size), picture, *_gap(chosen, recipe))
@@ -118,14 +120,23 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     places["offset"] = _offsets(found.pack, found.slot, tokens)
     rows = _with_places(chosen.take(pa.array(order)), places)
     rest = draws.filter(pa.array(~fits))
-    left = rest.take(pc.sort_indices(rest, [(name, "ascending") for name in ("component", "dataset", "sample_id")]))
+    by = {name: rest[name].cast(pa.string()) for name in ("component", "dataset", "sample_id")}
+    left = rest.take(pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]))
     table = pa.concat_tables([rows, _with_places(left, None)])
     for name, value in (("mix", mix), ("digest", digest)):
-        table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
-    return table.select(schema.MIXED.names).cast(schema.MIXED), {
+        table = table.append_column(name, _label(value, table.num_rows))
+    return _ordered(table), {
         **_facts(found, tokens, cost, (step, rank), recipe),
         "near_pictures": _near(picture, step, recipe.apart),
     }
+
+
+def _ordered(table: pa.Table) -> pa.Table:
+    """Return rows of MIXED whose words are numbered in order of appearance, so that equal plans are equal files."""
+    for place, name in enumerate(table.column_names):
+        if pa.types.is_dictionary(table[name].type):
+            table = table.set_column(place, name, table[name].cast(pa.string()).combine_chunks().dictionary_encode())
+    return table.select(schema.MIXED.names).cast(schema.MIXED)
 
 
 def laid_out(pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: int) -> tuple[Ints, Ints]:
@@ -219,11 +230,18 @@ def _balance(step: Ints, rank: Ints, load: npt.NDArray[np.float64], ranks: int) 
     return float((sums.max(axis=1) / sums.mean(axis=1)).mean())
 
 
-def _labelled(table: pa.Table, part: Part, time: Ints) -> pa.Table:
+def _labelled(table: pa.Table, part: Part, time: Ints, keys: npt.NDArray[np.uint64]) -> pa.Table:
+    """Return draws with what they are drawn from; `key` orders them, wherever and in whatever order they are read."""
+    own = mixture.keys_of(["\x00".join((part.name, part.recipe))])
     table = table.append_column("draw", pa.array(time, pa.int32()))
+    table = table.append_column("key", pa.array(balance.mixed(keys ^ own, 0) + time.astype(np.uint64)))
     for name, value in (("component", part.name), ("job", part.job), ("recipe", part.recipe)):
-        table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
-    return table
+        table = table.append_column(name, _label(value, table.num_rows))
+    return table.set_column(0, "dataset", table["dataset"].dictionary_encode())
+
+
+def _label(value: str, rows: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value], pa.string()))
 
 
 def _with_places(table: pa.Table, places: dict[str, Ints] | None) -> pa.Table:
@@ -245,9 +263,10 @@ def _offsets(pack: Ints, slot: Ints, tokens: Ints) -> Ints:
     return offset
 
 
-def _draw_keys(chosen: pa.Table) -> npt.NDArray[np.uint64]:
-    columns = (chosen[name].to_pylist() for name in ("component", "dataset", "sample_id", "recipe", "draw"))
-    return mixture.keys_of(["\x00".join(map(str, row)) for row in zip(*columns, strict=True)])
+def _keys(table: pa.Table) -> npt.NDArray[np.uint64]:
+    """Return the keys of samples, (N,), some at a time: as Python's texts they are large."""
+    batches = table.select(["sample_id"]).to_batches(max_chunksize=_SOME)
+    return np.concatenate([np.zeros(0, np.uint64), *(mixture.keys_of(batch[0].to_pylist()) for batch in batches)])
 
 
 def _tokens(table: pa.Table) -> Ints:
@@ -258,11 +277,8 @@ def _column(table: pa.Table, name: str) -> Ints:
     return np.asarray(table[name].to_numpy(), np.int64)
 
 
-def _numbered(values: pa.ChunkedArray, names: Sequence[str] | None = None) -> Ints:
-    """Return each value's number: its place in `names`, else one of its own; what is null is one of a kind."""
-    if names is not None:
-        return np.asarray(pc.index_in(values, pa.array(names, pa.string())).to_numpy(zero_copy_only=False), np.int64)
-    codes = values.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.float64)
-    none = np.isnan(codes)
-    codes[none] = len(codes) + np.arange(int(none.sum()))
-    return np.asarray(np.unique(codes, return_inverse=True)[1], np.int64).reshape(-1)
+def _numbered(values: pa.ChunkedArray) -> Ints:
+    """Return each value's number, (N,); what is null is one of a kind."""
+    codes = values.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    none = codes < 0
+    return np.where(none, len(codes) + np.cumsum(none), codes).astype(np.int64)

@@ -17,13 +17,13 @@ loads as (
         mix,
         digest,
         step,
-        busiest_tokens / (tokens / ranks) as tokens,
-        busiest_cost / (cost / ranks) as cost,
+        busiest_tokens / (nullif(tokens, 0) / ranks) as tokens,
+        busiest_cost / (nullif(cost, 0) / ranks) as cost,
         ceil((max(step) over whole_plan + 1) / 200)::bigint as every
     from steps
     join ranks using (mix, digest)
-    qualify packs = max(packs) over whole_plan and packs % ranks = 0
     window whole_plan as (partition by mix, digest)
+    qualify packs = max(packs) over whole_plan and packs % ranks = 0
 )
 
 select

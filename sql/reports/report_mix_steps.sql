@@ -13,7 +13,7 @@ ranks as (
 ),
 
 loads as (
-    select mix, digest, ranks, busiest_tokens / (tokens / ranks) as tokens, busiest_cost / (cost / ranks) as cost
+    select mix, digest, ranks, busiest_tokens / (nullif(tokens, 0) / ranks) as tokens, busiest_cost / (nullif(cost, 0) / ranks) as cost
     from steps
     join ranks using (mix, digest)
     qualify packs = max(packs) over (partition by mix, digest) and packs % ranks = 0

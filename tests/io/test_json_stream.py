@@ -211,7 +211,7 @@ def test_time_is_linear(piece, lead, tmp_path):
         found = list(records(put(tmp_path, lead + piece * (size // len(piece)))))
         assert found[-1].error or piece == "1,"
 
-    assert growth(work, 200_000) < 20
+    assert growth(work, 40_000) < 20
 
 
 def test_the_test_suite_of_parsers(shared, tmp_path):

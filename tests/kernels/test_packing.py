@@ -123,7 +123,7 @@ def test_where_no_packer_can_fill_a_pack_the_ceiling_says_so() -> None:
 
 
 def test_the_programme_bound_holds_for_lengths_told_apart_coarsely() -> None:
-    values = mixed(3000)
+    values = mixed(800)
     fine = column_generation.solve(*classes_of(values), np.array([4096])).bound
     assert packing.least_packs(values[:, None], np.array([4096])) <= np.ceil(fine)
     assert packing.programme_least(values[:, None], np.array([4096])) <= np.ceil(fine)
@@ -146,7 +146,7 @@ def test_two_resources_reach_the_bound_that_one_of_them_sets() -> None:
 
 @packers
 def test_the_order_of_arrival_and_the_seed_decide_and_nothing_else(packer: str) -> None:
-    values = mixed(2000)
+    values = mixed(600)
     one, two = (pack(values, Limits(4096), seed=3, packers=[packer]) for _ in range(2))
     assert np.array_equal(one.pack, two.pack)
     assert np.array_equal(one.slot, two.slot)
