@@ -23,6 +23,9 @@ from curate.yamlfile import Step, dotted, mistake
 KINDS = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 """Annotation of an option → Python types that a job may give for it."""
 
+_USUAL = re.compile(r"^-- usual: (\w+) (\S+)$", re.MULTILINE)
+"""A parameter's usual value, as a filter's file tells it."""
+
 _NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 """Comments and texts in SQL."""
 
@@ -147,8 +150,11 @@ def _check_filter(
     except ConfigError as error:
         yield ConfigError(error.what, file=error.file or str(file), where=f"read by {path}, {dotted(steps)}")
         return
+    usual = dict(_USUAL.findall(sql))
     for key in sorted(wanted - given.keys()):
-        yield mistake(path, steps, f'filter "{name}" needs the parameter "{key}"', f"add  {key}: <value>")
+        yield mistake(
+            path, steps, f'filter "{name}" needs the parameter "{key}"', f"add  {key}: {usual.get(key, '<value>')}"
+        )
     for key in sorted(given.keys() - wanted):
         yield mistake(path, (*steps, key), f'filter "{name}" has no parameter "{key}"', nearest(key, wanted))
     words = set(re.findall(r"\w+", _NO_CODE.sub(" ", sql)))

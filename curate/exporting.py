@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from curate import plugins
 from curate.errors import ConfigError, ShardError, nearest
@@ -25,6 +26,19 @@ from curate.views import open_root, runs_table
 
 OTHERS = ("component", "pack", "length", "drawn", "record_offset", "record_bytes")
 """What a row says that is a record of a file of others."""
+
+
+def wanted(said: dict[str, Any]) -> Export:
+    """Return what a command line says of an export.
+
+    Raises:
+        ConfigError: an option that no export has.
+    """
+    try:
+        return Export.model_validate(said)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise ConfigError(f"{found['msg']} (got {found['input']!r})", where=f"--{found['loc'][0]}") from error
 
 
 def write_export(result: JobResult, wanted: Export, project: Project, root: str) -> tuple[str, dict[str, Any]]:

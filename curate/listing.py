@@ -7,19 +7,25 @@ from pathlib import Path
 
 from curate import plugins
 from curate.errors import ConfigError, nearest
+from curate.io.warehouse import parameters, read_sql
 from curate.plugins import FILES, KINDS, Project
 
 
 def described(kind: str, project: Project) -> tuple[tuple[str, str], ...]:
     """Return (name, what it is) of every plug-in or file of a kind; no plug-in is imported.
 
+    Reports are those that need no parameters: what `curate sql --report` runs.
+
     Raises:
         ConfigError: no such kind.
     """
     if kind in FILES:
         return tuple((name, _comment(path)) for name, path in plugins.files(project, *FILES[kind]).items())
+    if kind == "reports":
+        found = plugins.files(project, "sql/reports", ".sql").items()
+        return tuple((name, _comment(path)) for name, path in found if not parameters(read_sql(path)))
     if kind not in KINDS:
-        raise ConfigError(f'unknown kind "{kind}"', hint=nearest(kind, (*KINDS, *FILES)))
+        raise ConfigError(f'unknown kind "{kind}"', hint=nearest(kind, (*KINDS, *FILES, "reports")))
     return tuple((name, _docstring(plugins.source(kind, name, project))) for name in plugins.names(kind, project))
 
 
@@ -36,4 +42,4 @@ def _comment(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     opening = takewhile(lambda line: line.startswith(("#", "--")), lines)
     text = " ".join(line.lstrip("#- ").strip() for line in opening)
-    return re.split(r"(?<=[.;]) ", text)[0]
+    return re.split(r"(?<=[.;]) ", text)[0].rstrip(";")

@@ -116,6 +116,16 @@ def test_what_two_components_have_in_common_comes_once(shop: Workshop) -> None:
     assert reasons(drawn(shop)) == {"one": {None: 10}, "two": {None: 12}}
 
 
+def test_the_same_words_over_other_pictures_are_no_duplicate(shop: Workshop) -> None:
+    def asked(image: str) -> dict[str, Any]:
+        return {**record(0), "image": image}
+
+    one = theirs(shop, [asked("coco/train2017/000000000001.jpg"), asked("x/1.png"), asked("x/2.png")], "one.json")
+    two = theirs(shop, [asked("COCO_train2014_000000000001.jpg"), asked("x/1.png"), asked("x/3.png")], "two.json")
+    mix(shop, f"  one: {{from: {one}}}\n  two: {{from: {two}}}\n", "gate: {}\n")
+    assert reasons(drawn(shop)) == {"one": {None: 3}, "two": {None: 1, "duplicate": 2}}
+
+
 def test_a_file_that_is_not_there_is_told_before_anything_runs(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THEIRS", str(shop.folder))
     (shop.folder / "pictures/a").mkdir(parents=True)

@@ -111,7 +111,7 @@ def check(
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str, typer.Argument(help="datasets, sources, scorers, filters, augmenters, codecs, exporters, jobs")
+        str, typer.Argument(help="datasets, sources, scorers, filters, augmenters, codecs, exporters, jobs, reports")
     ],
     project: Folder = None,
     json: Json = False,
@@ -225,6 +225,8 @@ def export(
         str | None, typer.Option(help="The written form of boxes: asv2, plain …; by default the trainer's own.")
     ] = None,
     pictures: Annotated[bool, typer.Option(help="Write the pictures, too.")] = True,
+    layout: Annotated[str | None, typer.Option(help="asv2: pictures named as All-Seeing v2 has them.")] = None,
+    phrases: Annotated[str | None, typer.Option(help="Of overlapping ones: longest, shortest, best_score.")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="Although shards are missing.")] = False,
     root: Root = ROOT,
     project: Folder = None,
@@ -234,15 +236,17 @@ def export(
 
     Examples:  curate export grit --as llava_json --codec asv2
                curate export demo --as webdataset --no-pictures
+               curate export grit --layout asv2 --phrases best_score
     """
     with exits.console(json) as console:
         from curate import exporting
-        from curate.export_job import Export
 
-        wanted = Export(as_=as_, codec=codec, pictures=pictures)
+        said = {"as_": as_, "codec": codec, "pictures": pictures, "layout": layout, "phrases": phrases}
+        wanted = exporting.wanted(said)
         folder, manifest = exporting.export_last(job, wanted, project_at(project, job), place(root), partial)
         manifest = {**manifest, "files": len(manifest["files"]) + manifest.get("picture_files", 0)}
-        text = f"wrote {manifest['records']:,} records to {folder}   left out: {manifest['left_out'] or 'none'}"
+        left = ", ".join(f"{reason} {count:,}" for reason, count in manifest["left_out"].items())
+        text = f"wrote {manifest['records']:,} records to {folder}   left out: {left or 'none'}"
         console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text)
 
 

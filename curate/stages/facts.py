@@ -24,13 +24,14 @@ FACTS = pa.schema(
         ("hashes", pa.list_(pa.string())),
         ("chain", pa.string()),
         ("words", pa.string()),
+        ("shown", pa.string()),
         ("has_words", pa.bool_()),
     ]
 )
 """One row per candidate, in order: `place` its row, `ids` its pictures' numbers in known collections, `shas` and
 `hashes` of its pictures (`hashes` and `origins` of what they were derived from too), `chain` what was done to them
 (`hflip`, also for one that lies in a folder of mirrored pictures), `words` a digest of text,
-turns and boxes."""
+turns and boxes, `shown` the names of pictures that are not at hand."""
 
 JOINS = pa.schema([("id", pa.string()), ("same", pa.string())])
 

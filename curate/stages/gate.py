@@ -18,7 +18,7 @@ from curate.stages import twins
 from curate.stages.eval_lists import EVALS, EvalList
 from curate.stages.facts import FACTS, JOINS, gate_sql, joins_table
 
-VERSION = 1
+VERSION = 2
 """Changes with what FACTS hold."""
 
 By = Literal["picture_id", "url", "sha256", "phash"]

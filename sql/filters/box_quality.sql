@@ -1,6 +1,11 @@
 -- Keeps samples whose boxes say where things are: beside good_boxes, what a detector gets wrong as a whole.
--- Nothing is published for these limits; ours are: max_whole 0 (no box of the whole picture), min_side 8 px (half a
--- patch of a ViT at 336), max_aspect 20, max_per_phrase 10, max_same_pairs 2, max_cross_iou 1.
+-- Nothing is published for these limits; the usual ones are ours (min_side: px, half a patch of a ViT at 336).
+-- usual: max_whole 0
+-- usual: min_side 8
+-- usual: max_aspect 20
+-- usual: max_per_phrase 10
+-- usual: max_same_pairs 2
+-- usual: max_cross_iou 1
 -- A sample without boxes is kept (has_boxes asks for them). isnan first: DuckDB sorts NaN above every number.
 select
     sample_id,

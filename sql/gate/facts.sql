@@ -33,6 +33,7 @@ select
             })
         })::varchar
     ) as words,
+    case when coalesce(len(c.images), 0) = 0 then n.meta ->> '$.image' end as shown,
     coalesce(len(c.conversations), 0) > 0 or coalesce(trim(c.text), '') <> '' as has_words
 from candidates c
 join named n on n.place = c.place
