@@ -9,7 +9,7 @@ demo: $(READY)                  ## curate a tiny world, offline, and look at wha
 	$(BIN)/curate demo --root build/demo
 
 test: $(READY) lint             ## lint, types, contracts, tests, coverage
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
 lint: $(READY)                  ## style, types and the floors of the house
 	$(BIN)/ruff check .

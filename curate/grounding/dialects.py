@@ -25,8 +25,9 @@ NUMBER = re.compile(_N)
 class Dialect:
     """A written form: which tags pair up, what stands between box tags or bare in the text, how far numbers go.
 
-    `paired` finds a pair of tags without another between. `box` is the tag that opens a box, None where boxes stand
-    bare; `form` is what a list of boxes must look like.
+    `paired` finds a sound pair of tags without another between; of a pair that needs a box beside or inside it, that
+    a bracket stands there. `box` is the tag that opens a box, None where boxes stand bare; `form` is what a list of
+    boxes must look like.
     `frame` is that of the coordinates: `square_pad`, `original`, or `none` for forms without any.
     """
 
@@ -46,8 +47,14 @@ class Dialect:
         return (*self.pairs, *self.pairs.values())
 
 
+_PAIRED = {"<st>": r"<st>[^<\[]++<ed> (?=\[)", "<loc>": r"<loc>\[[^<\]]*+\]</loc>"}
+"""Pairs that are nothing without a box."""
+
+
 def _form(name: str, marker: str, frame: str, pairs: dict[str, str], *rest: object) -> Dialect:
-    paired = "|".join(f"{re.escape(one)}[^<]*+{re.escape(other)}" for one, other in pairs.items())
+    paired = "|".join(
+        _PAIRED.get(one, f"{re.escape(one)}[^<]*+{re.escape(other)}") for one, other in pairs.items()
+    )
     return Dialect(name, re.compile(marker), frame, pairs, re.compile(paired or "(?!)"), *rest)  # type: ignore[arg-type]
 
 
@@ -60,13 +67,16 @@ _ALL = (
     _form("svit", "<st>|<ed>", "original", {"<st>": "<ed>"}, None, _BARE),
     _form("gvc", "<g_s>|<g_e>", "none", {"<g_s>": "<g_e>"}),
     _form("glamm", r"</p>\s*\[SEG\]", "none", {"<p>": "</p>"}),
-    _form("shikra", r"<ph_st>|\[(?:0\.[0-9]{3},){3}0\.[0-9]{3};", "original", {"<ph_st>": "<ph_ed>"}, None, _BARE),
+    _form("shikra", r"<ph_st>|\[(?:0\.[0-9]{3},){3}0\.[0-9]{3};", "square_pad", {"<ph_st>": "<ph_ed>"}, None, _BARE),
     _form("pink", "</?(?:loc|des|cls|rel)>", "original", _MARKS, None, _BARE),
     _form("llava", r"\[(?:[01]\.[0-9]{1,3}, ){3}[01]\.[0-9]{1,3}\]", "square_pad", {}, None, _BARE),
 )  # fmt: skip
 
 DIALECTS = {form.name: form for form in _ALL}
 """Name → form; the names of forms that have a codec are those of the codecs."""
+
+ANY = _form("", "(?!)", "none", {**_REC, **_QWEN2, "<st>": "<ed>", "<g_s>": "<g_e>", "<ph_st>": "<ph_ed>"})
+"""The tags of all forms that hardly stand in other texts, to be looked for where no form was told."""
 
 TOKENS = {"kosmos2": r"<patch_index_[0-9]", "florence2": r"<loc_[0-9]", "paligemma": r"<loc[0-9]{4}>"}
 """Forms of location tokens, told by these markers and read by their codecs alone."""

@@ -5,14 +5,13 @@ A record is `{"id": ..., "image": ..., "conversations": [{"from": "human" | "gpt
 turns in `content`, from `user` and `gpt` (BAAI-DCAI/Visual-Instruction-Tuning). Nothing here raises.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from curate.errors import SampleError
-from curate.grounding.dialects import DIALECTS, Dialect
+from curate.grounding.dialects import ANY, DIALECTS, Dialect
 from curate.grounding.dialogue import IMAGE
-from curate.grounding.lint_text import Boxes, Told, checker, in_padding, is_plain
+from curate.grounding.lint_codec import ANY_SIGNS, Check, Decode, by_codec
+from curate.grounding.lint_text import Boxes, Told, checker, in_padding, plain_boxes
 
 CODES = {
     "bad_json": "the record cannot be read; nothing of it is in --fix",
@@ -23,9 +22,9 @@ CODES = {
     "turn_order": "human and gpt do not take turns, or gpt begins",
     "no_answer": "the last turn is a question",
     "empty_value": "a turn without words",
-    "outer_space": "white space around a turn (--fix)",
+    "outer_space": "white space around a turn (--fix, but for indented text)",
     "image_missing": "a picture, but no <image> in the turns (--fix, where it has one picture)",
-    "image_doubled": "more <image> than pictures (--fix, where it has one picture)",
+    "image_doubled": "more <image> than pictures (--fix, where it has one picture and they stand beside the words)",
     "image_few": "fewer <image> than pictures",
     "image_extra": "<image>, but no picture",
     "image_in_answer": "<image> in an answer",
@@ -65,17 +64,24 @@ _BETWEEN = "\n<\n"
 """Stands between turns that are looked at together: no tag reaches over it."""
 
 Size = tuple[int, int]
-Decode = Callable[[str, int, int], object]
 Turns = tuple[str, list[Any]]
 """JSON path of a list of turns, and the list."""
 
 
 class Rules:
-    """The rules for one form of boxes: one of DIALECTS, or any that `decode` of a codec reads; None: no boxes."""
+    """The rules for one form of boxes: one of DIALECTS, or any that `decode` of a codec reads; None: no known form.
 
-    def __init__(self, dialect: str | None, decode: Decode | None = None) -> None:
-        self.form: Dialect | None = DIALECTS.get(dialect) if dialect else None
-        self._check = checker(self.form) if self.form else _by_codec(decode) if decode else None
+    What `decode` refuses is a fault where no finer rule told one; a text without any of `signs` is not given to it.
+    """
+
+    def __init__(self, dialect: str | None, decode: Decode | None = None, signs: str = ANY_SIGNS) -> None:
+        self.form: Dialect | None = DIALECTS.get(dialect) if dialect else ANY
+        self.unframed = 0
+        """Boxes of the square pad that no picture's size was known for."""
+        self._signs = signs
+        last = by_codec(decode, signs, dialect or "") if decode else None
+        first = checker(self.form) if self.form else None
+        self._check = _both(first, last, self.form.name if self.form else "") if first and last else first or last
 
     def faults(self, record: Any, size: Size | None = None) -> list[Fault]:
         """Return the faults of a record, in order of place; `size` is its picture's width and height in pixels."""
@@ -87,7 +93,7 @@ class Rules:
         names = picture_names(record)
         if any(not isinstance(name, str) or not name.strip() for name in names):
             found.append(Fault("bad_picture_name", "$.image", None, f"{names[0]!r:.80} names no picture"))
-        known, tokens, all_turns = Boxes(size is not None), 0, dialogues(record)
+        known, tokens, all_turns = Boxes(size), 0, dialogues(record)
         for path, turns in all_turns:
             tokens += self._dialogue(path, turns, known, found)
         if not all_turns:
@@ -95,13 +101,14 @@ class Rules:
             seen = f"; `{other}` is of another form" if other else ""
             found.append(Fault("no_turns", "$.conversations", None, f"no list of turns{seen}"))
         elif all_turns[0][0] == "$.conversations":
-            _images(len(names), tokens, "video" in record, found)
+            _images(len(names), tokens, videos(record), found)
         if self.form is not None and self.form.name == "gvc":
             _grounding_list(record, found)
-        if size is not None and known.spread is not None and self.form is not None and self.form.frame == "square_pad":
-            wrong = in_padding(known.spread, *size)
+        if self.form is not None and self.form.frame == "square_pad":
+            wrong = in_padding(known.spread, *size) if size is not None and known.spread is not None else None
             if wrong:
                 found.append(Fault("box_frame", "$.conversations", None, wrong))
+            self.unframed += known.count if size is None else 0
         return found
 
     def _is_sound(self, record: dict[str, Any], sized: bool) -> bool:
@@ -124,11 +131,15 @@ class Rules:
             return False
         if not values or (images and IMAGE not in values[0]) or "gd_ls" in record:
             return False
-        if self.form is not None:
-            if sized and self.form.frame == "square_pad" and "[" in text:
-                return False
-            return is_plain(text, self.form, images + len(values) - 1)
-        return self._check is None
+        if self.form is None:
+            counts = {sign: text.count(sign) for sign in self._signs}
+            return self._check is None or not any({**counts, "<": counts.get("<", 0) - images - len(values) + 1}.values())
+        padded = self.form.frame == "square_pad"
+        if sized and padded and "[" in text:
+            return False
+        boxes = plain_boxes(text, self.form, images + len(values) - 1)
+        self.unframed += boxes or 0 if padded else 0
+        return boxes is not None
 
     def _dialogue(self, path: str, turns: list[Any], known: Boxes, found: list[Fault]) -> int:
         """Add the faults of a dialogue; return how many `<image>` it has."""
@@ -189,15 +200,21 @@ def picture_names(record: dict[str, Any]) -> list[Any]:
     return [] if named is None else list(named) if isinstance(named, list) else [named]
 
 
-def _images(pictures: int, tokens: int, video: bool, found: list[Fault]) -> None:
+def videos(record: dict[str, Any]) -> int:
+    """Return how many videos a record names, which `<image>` stands for too in files of LLaVA-NeXT's."""
+    named = [record[key] for key in ("video", "videos") if record.get(key)]
+    return sum(len(each) if isinstance(each, list) else 1 for each in named)
+
+
+def _images(pictures: int, tokens: int, films: int, found: list[Fault]) -> None:
     where = "$.conversations"
     if not pictures:
-        if tokens and not video:
+        if tokens and not films:
             found.append(Fault("image_extra", where, None, f"{tokens} <image>, but no picture"))
     elif not tokens:
         found.append(Fault("image_missing", where, None, f"{pictures} picture(s), but no <image>"))
-    elif tokens > pictures:
-        found.append(Fault("image_doubled", where, None, f"{tokens} <image> for {pictures} picture(s)"))
+    elif tokens > pictures + films:
+        found.append(Fault("image_doubled", where, None, f"{tokens} <image> for {pictures + films} picture(s)"))
     elif tokens < pictures:
         found.append(Fault("image_few", where, None, f"{tokens} <image> for {pictures} pictures"))
 
@@ -212,15 +229,18 @@ def _grounding_list(record: dict[str, Any], found: list[Fault]) -> None:
         found.append(Fault("gd_count", "$.gd_ls", None, f"{len(grounded)} entries for {segments} <seg>"))
 
 
-def _by_codec(decode: Decode) -> Callable[[str, Boxes], list[Told]]:
-    """Return a check that lets a codec read the text, for a picture of any size; it finds the first fault alone."""
+_TAGS = frozenset({"tag_unbalanced", "tag_mismatch", "tag_half"})
+_PASSED = {"pink": _TAGS, "shikra": _TAGS}
+"""Faults that a form's codec takes for words."""
+
+
+def _both(first: Check, last: Check, form: str) -> Check:
+    """Return a check by finer rules, then by the codec where nothing that it refuses was told."""
+    passed = _PASSED.get(form, frozenset()) | {"pred_unnamed"}
 
     def check(text: str, known: Boxes) -> list[Told]:
-        try:
-            decode(text.replace(IMAGE, ""), 1000, 1000)
-        except SampleError as error:
-            return [(error.code, 0, error.detail)]
-        return []
+        told = first(text, known)
+        return told if any(code not in passed for code, _, _ in told) else [*told, *last(text, known)]
 
     return check
 

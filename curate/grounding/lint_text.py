@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 
-from curate.grounding.dialects import NUMBER, Dialect
+from curate.grounding.decimals import HALF
+from curate.grounding.dialects import ANY, NUMBER, Dialect
 
 Box = tuple[float, ...]
 """x1, y1, x2, y2 in a dialect's own units."""
-Told = tuple[str, int, str]
-"""Code, character of the text, what is wrong."""
+Told = tuple[str, int | None, str]
+"""Code, character of the text where it is known, what is wrong."""
 
 _SEEN = 60
 _SLACK = 0.012
@@ -26,20 +27,25 @@ _SOUND = re.compile(
     r"|<(?:/|/?(?:ref|box|pred)\b|/?(?:r|re|b|bo|p|pr|pre)\Z)"
 )
 _DIGITS = re.compile("[0-9]++")
+_BEGUN = re.compile(rf"\[{HALF}")
 
 
 class Boxes:
-    """What the texts of one record said so far: named boxes, and, where `spread` is asked, how far all go."""
+    """What the texts of one record said so far: named boxes, and how far all go where their picture's size is known.
 
-    def __init__(self, spread: bool) -> None:
+    `size` is the picture's width and height in pixels, `count` how many sound boxes there are.
+    """
+
+    def __init__(self, size: tuple[int, int] | None) -> None:
+        self.size, self.count = size, 0
         self.named: set[Box] = set()
         self.spread: tuple[float, float, float, float] | None = None
         """The outermost corners of all sound boxes, as shares of the frame."""
-        self.spreads = spread
 
     def add(self, box: Box, highest: float) -> None:
-        """Widen what the boxes cover."""
-        if self.spreads:
+        """Count a box and widen what all cover."""
+        self.count += 1
+        if self.size is not None:
             x1, y1, x2, y2 = (value / highest for value in box)
             a, b, c, d = self.spread or (x1, y1, x2, y2)
             self.spread = (min(a, x1), min(b, y1), max(c, x2), max(d, y2))
@@ -65,8 +71,8 @@ def checker(form: Dialect) -> Callable[[str, Boxes], list[Told]]:
     return check
 
 
-def is_plain(text: str, form: Dialect, images: int) -> bool:
-    """Tell at once whether a text is sound, as most are; False says nothing.
+def plain_boxes(text: str, form: Dialect, images: int) -> int | None:
+    """Tell at once how many boxes a text has that is sound, as most are; None says nothing.
 
     Sound are no tags and brackets at all; of All-Seeing v2's forms phrases, each with its boxes behind it; of the
     forms of bare decimals one box in a bracket and tags in pairs. `images` of the text's "<" are no tags.
@@ -74,16 +80,18 @@ def is_plain(text: str, form: Dialect, images: int) -> bool:
     tags = text.count("<") - images
     if form.highest == 999.0:
         if 4 * len(_MENTION.findall(text)) != tags:
-            return False
-        return not tags or all([int(x1) <= int(x2) and int(y1) <= int(y2) for x1, y1, x2, y2 in _INTS.findall(text)])
+            return None
+        ints = _INTS.findall(text) if tags else ()
+        return len(ints) if all([int(x1) <= int(x2) and int(y1) <= int(y2) for x1, y1, x2, y2 in ints]) else None
     if form.box is not None or form.form is None:
-        return not tags
+        return None if tags else 0
     if tags and tags != 2 * len(form.paired.findall(text)):
-        return False
+        return None
     brackets = text.count("[")
     boxes = _SHARES.findall(text) if brackets else ()
     # Shares of 0 to 1 are in the order of their digits.
-    return len(boxes) == brackets and all([x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in boxes])
+    sound = len(boxes) == brackets and all([x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in boxes])
+    return len(boxes) if sound else None
 
 
 def in_padding(spread: Box, width: int, height: int) -> str | None:
@@ -129,7 +137,7 @@ def _is_sound(text: str, form: Dialect, known: Boxes, told: list[Told]) -> bool:
             )
         if not known.named.issuperset(box for boxes in lists for box in boxes):
             told.append(("pred_unnamed", at, "a predicate's box is named by no <ref>"))
-    told.sort(key=lambda one: one[1])
+    told.sort(key=lambda one: one[1] or 0)
     return True
 
 
@@ -166,11 +174,9 @@ def _tags(text: str, form: Dialect, known: Boxes, token: re.Pattern[str]) -> Ite
 def _bare(text: str, form: Dialect, known: Boxes) -> Iterator[Told]:
     for found in form.form.finditer(text) if form.form else ():
         inner = found[0]
-        if "." not in inner:
-            continue
         boxes = _read(inner, form)
-        if boxes is None or not boxes:
-            if form.name != "llava":
+        if not boxes:
+            if "." in inner and _BEGUN.match(inner):
                 yield "box_form", found.start(), f"no boxes of four numbers: {inner[:_SEEN]!r}"
             continue
         told: list[Told] = []
@@ -216,6 +222,8 @@ def _read(inner: str, form: Dialect) -> tuple[Box, ...] | None:
 def _tokens(form: Dialect) -> re.Pattern[str]:
     """Return what finds a tag of the form, or what looks like one that was cut off."""
     whole = "|".join(sorted(map(re.escape, form.tags), key=len, reverse=True))
+    if form is ANY:  # half a tag of no known form is a word
+        return re.compile(whole)
     stems = "|".join(sorted((re.escape(tag.rstrip(">|")) for tag in form.tags), key=len, reverse=True))
     ends = "|".join(sorted({re.escape(tag[:size]) for tag in form.tags for size in range(2, len(tag))}))
     return re.compile(rf"(?:{whole})|(?:{stems})(?![0-9A-Za-z_])|(?:{ends})\Z" if whole else "(?!)")
