@@ -11,7 +11,7 @@ from curate.kernels import boxes
 from curate.kernels.canvas import Canvas, bare, lay_pixels
 from curate.sample import Derived, Grounded, Notes, Pixels, Region, Relation, Sample
 
-VERSION: int = 2
+VERSION: int = 3
 
 
 def redraw(canvas: Canvas) -> Canvas:

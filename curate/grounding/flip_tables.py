@@ -25,44 +25,59 @@ PAIRS = (
     ("lowerleft", "lowerright"),
     ("farleft", "farright"),
     ("clockwise", "counterclockwise"),
-    ("clockwise", "counter-clockwise"),
-    ("clockwise", "counter clockwise"),
-    ("clockwise", "anti-clockwise"),
-    ("clockwise", "anticlockwise"),
     ("左", "右"),
     ("逆时针", "顺时针"),
     ("逆時針", "順時針"),
 )
-"""Words that change places; where one has several partners, the first pair says what it becomes."""
+"""Words that change places; every spelling of counterclockwise becomes clockwise."""
 
-CHINESE_IDIOMS = (
-    *("左右", "右左", "座右铭", "座左铭", "座右銘", "座左銘", "左邻右舍", "右邻左舍", "左鄰右舍", "右鄰左舍"),
-    *("左思右想", "右思左想", "左顾右盼", "右顾左盼", "左顧右盼", "右顧左盼", "男左女右", "男右女左"),
-    *("左膀右臂", "右膀左臂", "无出其右", "无出其左", "旁门左道", "旁门右道", "意见相左", "意见相右"),
-    *("左派", "右派", "左翼", "右翼", "左倾", "右倾", "极左", "极右", "左键", "右键", "左击", "右击"),
+_CHINESE_IDIOMS = (
+    *("左右", "座右铭", "座右銘", "左邻右舍", "左鄰右舍", "左思右想", "左顾右盼", "左顧右盼", "左膀右臂", "无出其右"),
+    *("旁门左道", "意见相左", "左支右绌", "左拥右抱", "左冲右突", "左躲右闪", "左摇右晃", "左摇右摆", "左派", "右派"),
+    *("左轮手枪", "左轮枪", "左輪手槍"),
 )
-"""Kept whole: "about", "motto", and pairs that mean the same from both sides; and their mirrors, which none becomes."""
+CHINESE_IDIOMS = tuple(
+    dict.fromkeys(
+        mirror for idiom in _CHINESE_IDIOMS for mirror in (idiom, idiom.translate({0x5DE6: "右", 0x53F3: "左"}))
+    )
+)
+"""Kept whole: "about", "motto", "revolver", and pairs that mean the same from both sides; and their mirrors, which
+none becomes.
+"""
 
-# The tables below are about the bare words left and right, read in the order of `flip_words._decide`.
+# The tables below are about the bare words left and right, read in the order of `flip_sides._decide`.
 
 FIXED_NEXT = {
     "left": frozenset({"overs"}),
     "right": _words(
-        "now away way angle angles angled triangle triangles size sizes choice choices answer answers"
-        " tool tools time times amount amounts moment track kind kinds thing things click clicks clicking"
-        " whale whales conditions temperature combination balance mood proportions"
+        "now away angle angles angled triangle triangles size sizes choice choices answer answers time times amount"
+        " amounts moment kind kinds click clicks clicking conditions temperature combination balance mood proportions"
+        " honorable honourable reverend"
     ),
 }
 """Kept whatever stands before: the right size, at the right moment."""
+
+UNCLEAR_AFTER_THE = _words("angle angles triangle triangles")
+"""A right angle is one of 90 degrees, the right angle may be the one on that side."""
 
 FIXED_PREV = {
     "left": frozenset(),
     "right": _words("all alright quite that's you're he's she's they're we're mr exactly it's that"),
 }
-"""Kept whatever stands after: all right, that's right."""
+"""Kept before the end of a phrase and before `AFTER_FIXED`: all right, that's right."""
+
+AFTER_FIXED = _words(
+    "and or but so if because when while as then to for in on at with by from about is are was were who which that"
+    " today yesterday tonight again alone there here"
+)
+"""What may follow a left or right that stays: he left for work. A noun there makes it unclear (`that right dog`)."""
+
+PRONOUNS = _words("i you he she it we they it's you're he's she's that that's")
+"""Unclear after a preposition of place: `to it's right` means `its`."""
 
 FIXED_TRIPLES = frozenset(
-    {("right", "side", "up"), ("right", "of", "way")}
+    {("right", "side", "up")}
+    | {("right", "of", noun) for noun in _words("way passage return appeal refusal")}
     | {
         ("right", "to", verb)
         for verb in _words("vote work bear life know privacy education freedom remain refuse exist strike")
@@ -70,16 +85,77 @@ FIXED_TRIPLES = frozenset(
 )
 """Kept with the two words that follow: right side up, the right to vote."""
 
-UNCLEAR_NEXT = frozenset({"direction", "directions", "place", "places"})
-"""The right place: the proper one or the one on that side."""
+UNCLEAR_NEXT = _words(
+    "direction directions place places path paths way ways track tracks whale whales ingredient ingredients decision"
+    " decisions idea ideas move call attitude approach method methods technique mindset fit fitting exposure pressure"
+    " speed pace procedure recipe mix blend match touch atmosphere context perspective information skills environment"
+    " candidate job career reason reasons question questions solution solutions treatment diet nutrients nutrition"
+    " parties politics politician politicians extremist extremists activist activists protester protesters protestors"
+    " supporters populist nationalist nationalists ideology government movement"
+)
+"""The right place, the right decision: the proper one or the one on that side; right politicians."""
 
-UNCLEAR_TRIPLES = frozenset({(side, "hand", noun) for side in ("left", "right") for noun in ("man", "men")})
+PROPER_NEXT = _words(
+    "thing things stuff tool tools spot spots gear equipment material materials supplies dress dresses outfit outfits"
+    " clothes clothing attire apparel wear footwear accessory accessories lens lenses lighting light setting settings"
+    " form posture shade tone color colors colour colours pitch key keys level order note notes partner product"
+    " products food foods bulb weapon"
+)
+"""After an article alone these may be the proper ones: the right gear, but the top right gear."""
+
+UNCLEAR_TRIPLES = frozenset(
+    (side, noun, person)
+    for side in ("left", "right")
+    for noun, people in {
+        "hand": "man men",
+        "wing": "party parties politics politician politicians extremist extremists group groups activist activists"
+        " protester protesters protestors supporters government media leader leaders populist ideology",
+    }.items()
+    for person in people.split()
+)
+"""A right hand man, a left wing party."""
+
+CHOOSING = _words(
+    "wear wears wearing wore choose chooses choosing chose chosen select selects selecting selected make makes making"
+    " made do does doing did know knows knowing need needs ensure ensures ensuring say says buy buying"
+)
+"""With these and an article before it right may mean proper: wearing the right boots."""
 
 UNCLEAR_HYPHEN = frozenset({"wing", "winger", "wingers", "winged", "leaning"})
 """A left-wing party, a plane's left-wing."""
 
 REMAINS = _words("what what's that that's all nothing anything something little much not none any")
-"""With these before it (or before its verb) left means remaining, even in `left of`."""
+"""With these before it (or before its verb) left means remaining; `what is left of the tree` may be either."""
+
+AMOUNTS = _words("part most half portion")
+"""What is eaten or left: she left part of the cake; the left part of the cake."""
+
+AFTER_AMOUNT = _words("of the a an this that his her its their my our your it them")
+
+_REMAINING = _words(
+    "minute minutes hour hours second seconds day days week weeks time money room space much many any anything nothing"
+    " something none few little food pieces slices bites"
+)
+REST = _REMAINING | _words(
+    "piece slice bite bit bits crumbs half portion portions part parts quarter chunk chunks scraps some more most"
+    " enough lot lots"
+)
+"""What may remain: before `left of` it is unclear (a few slices left of the pizza)."""
+
+TRACES = _words(
+    "print prints mark marks track tracks trail trails impression impressions stain stains smudge smudges box"
+    " boxes dishes"
+)
+"""With a part before them what someone leaves: the dog left paw prints."""
+
+STATES = _words("open ajar closed unlocked locked uneaten unattended untouched unfinished empty blank behind bare")
+"""With a part before them how someone leaves it: he left window open."""
+
+PLURALS = _words("sides hands feet arms legs eyes ears shoulders knees paws wings corners seats field")
+"""Parts that someone leaves without an article: the players left field."""
+
+SUBJECTS = _words("i you he she we they who never already recently just")
+"""After these left is more likely a verb, even before a part."""
 
 PARTS = _words(
     "side sides hand hands handed handers hander footed foot feet arm arms leg legs eye eyes ear ears"
@@ -96,7 +172,7 @@ DETERMINERS = _words(
     " rear middle center centre mid far extreme very immediate opposite other both either outer inner"
     " near nearest closest second third fourth fifth 1st 2nd 3rd 4th 5th upward downward towards"
     " toward facing looking pointing pointed heading headed moving turned turning turns leaning leans"
-    " tilted tilting veering curving bending camera stage screen frame viewer's slightly onto"
+    " entire whole tilted tilting veering curving bending camera stage screen frame viewer's slightly onto"
 )
 """Before these words' left or right is a place."""
 
@@ -106,10 +182,21 @@ PLACE_PREPOSITIONS = _words("on to at from in")
 CONTESTED_NEXT = frozenset({"over", "out", "behind"})
 """After a determiner: on the left over there, but the left over food."""
 
+CONTESTED_PREV = _words("this each other both either second third fourth fifth 1st 2nd 3rd 4th 5th")
+"""These may be who left: the other left the room; contested before every adverb of left."""
+
+ARTICLES = _words("the a an this every each his her its their your my our whose")
+
+BEFORE_SIDE = _words(
+    "on to at from in towards toward near along by into onto upon off for around about and between across past over"
+    " with is are"
+)
+"""Before `the right of` and `the right to`: a place, not what one is entitled to."""
+
 ADVERB_NEXT = {
     "left": _words(
         "behind alone over open out unattended untouched unfinished off ajar intact blank uneaten vacant"
-        " overnight abandoned the a an his her their its my him them it me us you home early town school"
+        " overnight abandoned the a an his her their its my him them it me us our your you home early town school"
         " work because when while before after during until without"
     ),
     "right": _words(
@@ -130,15 +217,18 @@ VERB_PREV = {
     "left": _words(
         "has have had having he she they we who i you it never already recently he's she's who's they've"
         " we've i've you've who've hasn't haven't hadn't be been being was were wasn't weren't get gets"
-        " got getting minute minutes hour hours second seconds day days week weeks time money room space"
-        " much many any anything nothing something none few little food pieces slices bites"
-    ),
+        " got getting"
+    )
+    | _REMAINING,
     "right": _words("it just he i they we do does doing done you go goes get gets got getting"),
 }
-"""Kept after these: he left, five minutes left; get it right."""
+"""Kept after these, before the end of a phrase and `AFTER_FIXED`: he left, five minutes left; get it right."""
 
 JOINERS = _words("and or but then with without & versus vs than plus nor") | {SIDE}
-"""As good as the start of a phrase: a dog and left of it."""
+"""As good as the start of a phrase: a dog & left of it."""
+
+VERB_JOINERS = _words("and or but then nor")
+"""After these left may be a second verb (ate and left crumbs), unless left or right stands before."""
 
 UNCLEAR_START = _words("in on with at for to by as from")
 """A phrase that starts `left on the bench` may be either."""
@@ -147,112 +237,3 @@ CONTRACTIONS = _words(
     "he's she's it's that's there's who's what's here's where's how's let's everyone's everything's nobody's"
 )
 """Not possessives, so no left hand follows."""
-
-WRITING = (
-    "says",
-    "saying",
-    "reads(?! {1,3}(?:an?|the|his|her|their|to|from|in|on|at|by|while|and|as|with|books?|aloud)(?![a-z]))",
-    "words?",
-    "worded",
-    "letters?",
-    "letter(?:ing|ed)",
-    "texts?",
-    "writ(?:es?|ings?|ten)",
-    "handwrit(?:ing|ten)",
-    "inscri(?:bed|ptions?)",
-    "engraved",
-    "caption(?:s|ed)?",
-    "label(?:s|ed|led|ing|ling)?",
-    "slogans?",
-    "headlines?",
-    "digits?",
-    "numerals?",
-    "numbered",
-    "numbers?(?! {1,3}of(?![a-z]))",
-    "(?:number|nr) {0,3}[0-9]{1,9}",
-    "no[.] {0,2}[0-9]{1,9}",
-    "(?:jersey|player|bus|train|tram|car|route|shirt|truck|taxi|cab|boat|horse|runner|rider|racer) {1,2}#?[0-9]{1,9}",
-    "(?:gate|room|flight|platform|channel|exit|highway|interstate|engine|locomotive|page) {1,2}#?[0-9]{1,9}",
-    "(?:wearing|displaying|showing) {1,3}(?:an? |the )?[0-9]{1,9}(?! {0,3}[a-z0-9])",
-    "(?:jersey|shirt|uniform|bib)s? with {1,3}(?:an? |the )?[0-9]{1,9}",
-    "spell(?:s|ed|ing|t)",
-    "sign(?<!peace sign)(?<!victory sign)s?(?! (?:of|language)(?![a-z]))",
-    "signage",
-    "signboards?",
-    "signposts?",
-    "billboards?",
-    "(?:license|licence|number|registration|name) ?plates?",
-    "name ?tags?",
-    "scoreboards?",
-    "bar ?codes?",
-    "qr codes?",
-    "watermarks?",
-    "graffiti",
-    "calligraphy",
-    "alphabets?",
-    "monogram(?:s|med)?",
-    "signatures?",
-    "autographs?",
-    "wrote",
-    "calendars?",
-)
-"""Whole words that name writing, which nobody can read in a mirrored picture (`flip_text`).
-
-Regular expressions over lower-case text. Each begins with a literal, or with a choice of literals, which is
-looked for first.
-"""
-
-WRITING_ANYWHERE = (
-    '"[^"\n]{1,200}+"',
-    "(?:“|”|„|«|»|「|」|『|』)",
-    "'(?<![0-9a-z_]')[^'\n]{1,60}+'(?![0-9a-z_])",
-    "# ?[0-9]",
-    ":(?<=[0-9]:)[0-9]{2}",
-    " on (?<=[0-9] on )(?:it|him|her|them|(?:the|his|her|its|their) (?:back|jersey|shirt|front|side|tail))(?![a-z])",
-    " (?<=[0-9] )(?:bus|tram|train|jersey|shirt|bib)(?![a-z])",
-    "(?:写着|写有|字样|文字|字母|数字|标志|标牌|招牌|路牌|车牌|号码|寫著|寫有|字樣|數字|標誌|標牌|車牌|號碼)",
-)
-"""Quotations, times of day and numbers on things; these need no word around them."""
-
-DIRECTIONAL = (
-    "clocks?",
-    "(?:wrist|pocket|stop) ?watch(?:es)?",
-    "timepieces?",
-    "sundials?",
-    "speedometers?",
-    "maps?",
-    "atlas(?:es)?",
-    "globes?",
-    "compass(?:es)?",
-    "logos?",
-    "emblems?",
-    "insignias?",
-    "trademarks?",
-    "starboard",
-    "port ?side",
-    "one[ -]way",
-    "(?:turn|keep) (?:left|right)",
-    "no (?:left|right) turns?",
-    "turn only",
-    "sheet music",
-    "hand[ -]drive",
-)
-"""Whole words for what is wrong in a mirror although nobody reads it (`flip_directional`)."""
-
-DIRECTIONAL_ANYWHERE = ("(?:时钟|钟表|地图|徽标|左转|右转|指南针|時鐘|鐘錶|地圖|徽標|左轉|右轉|指南針)",)
-
-COORDINATES_ANYWHERE = (
-    "\\[ {0,3}[0-9.]{1,9}(?: {0,3}, {0,3}[0-9.]{1,9}){3} {0,3}\\]",
-    "<(?:box|ref|pred|/box|/ref|/pred)>",
-)
-"""Box numbers left in the words: a flip would leave them behind (`flip_coordinates`)."""
-
-UNCLEAR = (
-    "(?:lft|rgt|rght|rt|letf|rigth|rihgt)",
-    "(?:l|r)[.]? (?:side|hand|arm|corner|guy|man|woman|girl|boy|person|one|half|edge)",
-    "(?:on|top|bottom|upper|lower|far|the) [lr](?! ?[&'.]? ?[a-z0-9])",
-)
-"""Whole words that are short for left and right, or such words misspelled (`flip_unclear`)."""
-
-UNCLEAR_ANYWHERE = ("(?:left|right)[0-9_]", "(?:left|right)(?:(?<=[0-9_]left)|(?<=[0-9_]right))")
-"""Left and right grown together with a digit or an underscore, so that they are no words."""

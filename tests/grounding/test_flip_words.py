@@ -46,6 +46,19 @@ FLIPPED = [
     ("3 dogs on the left", "3 dogs on the right"),
     ("順時針", "逆時針"),
     ("the dog to the left, right?", "the dog to the right, right?"),
+    ("it's right paw is raised", "it's left paw is raised"),
+    ("the man at that right window", "the man at that left window"),
+    ("raise that right arm", "raise that left arm"),
+    ("he's right-handed", "he's left-handed"),
+    ("she is right of the tree", "she is left of the tree"),
+    ("the left part of the cake", "the right part of the cake"),
+    ("the entire left half of it", "the entire right half of it"),
+    ("left half of sandwich", "right half of sandwich"),
+    ("his left paw print", "his right paw print"),
+    ("with left eye closed", "with right eye closed"),
+    ("the top right thing", "the top left thing"),
+    ("the right wing of the plane", "the left wing of the plane"),
+    ("五分钟后左边的人", "五分钟后右边的人"),
 ]
 
 
@@ -68,7 +81,16 @@ def test_what_changes(before, after):
         "He left the room",
         "the train has left",
         "two minutes left",
-        "what is left of the pizza",
+        "what is left in the box",
+        "左派和右派",
+        "左轮手枪",
+        "五分钟",
+        "十字路口",
+        "左右两侧",
+        "that's right, on the table",
+        "in a right triangle",
+        "the right honourable man",
+        "a right of passage",
         "a dog left alone",
         "right next to the dog",
         "right in front of the house",
@@ -164,6 +186,98 @@ def test_what_is_refused(text, code):
     with pytest.raises(SampleError) as caught:
         flip(text)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("She left part of the cake uneaten", "They left most of the pizza", "The boy left half of his sandwich"),
+        *("The dog left paw prints in the snow", "the hiker left boot prints", "The owner left window open"),
+        *("A few slices left of the pizza", "What is left of the tree?", "the one that is left of the tree"),
+        *("He ate and left crumbs", "He got up and then left.", "The other left the room", "The players left field"),
+        *("The couple left hand in hand", "He left hand luggage", "left breadcrumbs with the man left most of it"),
+        *("wearing the right gear", "the right equipment", "the right ingredients", "the right decision"),
+        *("the right dress", "the right lens", "the right fit", "wearing the right boots", "the right man for it"),
+        *("a right to protest", "have the right to speak", "a right of women", "he was in the right."),
+        *("the dog is in the left", "right wing party", "far right extremists", "the right triangle"),
+        *(
+            "the train on the right track",
+            "The little left dog",
+            "that right (front) leg",
+        ),
+        *("all right dogs", "all right and left hands", "to it's right", "get right dog", "on the counter, clockwise"),
+        *(
+            "飞机的左翼",
+            "人物身体左倾",
+            "画面极左侧",
+            "位于极右位置",
+            "照片中男左女右",
+            "鼠标左键",
+            "左右分别是猫和狗",
+            "左轮",
+        ),
+    ],
+)
+def test_what_may_not_be_a_side_is_refused(text):
+    with pytest.raises(SampleError, match="flip_unclear"):
+        flip(text)
+
+
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("directional", "闹钟 挂钟 鐘樓 一个钟 手表 手錶 单行道 左舵车 右舷 靠左行驶 校徽 罗盘"),
+        ("text", "广告牌 标语 二维码 条形码 涂鸦 书法 10号球员 十号球员 写的是爱 《红楼梦》 5点30分 ‘爱’ 字母 名牌"),
+    ],
+)
+def test_chinese_writing_and_what_is_wrong_in_a_mirror(code, texts):
+    for text in texts.split():
+        for place in (f"左边的{text}", f"{text}在右边"):
+            with pytest.raises(SampleError, match=f"flip_{code}"):
+                flip(place)
+
+
+@pytest.mark.parametrize("text", ["cars drive on the left in the UK", "driving on the right", "right-hand traffic"])
+def test_traffic_is_not_mirrored(text):
+    with pytest.raises(SampleError, match="flip_directional"):
+        flip(text)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "dogs[0.1,0.2,0.3,0.4;0.5,0.6,0.7,0.8] on",
+        "[[1e-05, 0.2,\n 0.3, 0.40000000000000002]]",
+        "[1 2 3 4]",
+        "<|box_start|>(10,20),(30,40)<|box_end|>",
+        "<|object_ref_start|>",
+        "at (0.5, 0.25)",
+        "<loc0234>",
+        "<loc_53>",
+        "<patch_index_0044>",
+        "<bin_7>",
+        "<point x=1>",
+        "{<10><20><30><40>}",
+    ],
+)
+def test_coordinates_of_every_written_form_are_refused(written):
+    with pytest.raises(SampleError, match="flip_coordinates"):
+        flip(f"{written} the left dog")
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "anti clockwise",
+        "anti-clockwise",
+        "counter  clockwise",
+        "counter\nclockwise",
+        "counter - clockwise",
+        "counter–clockwise",
+    ],
+)
+def test_every_counterclockwise_becomes_clockwise(spelled):
+    assert flip(f"runs {spelled}, left") == "runs clockwise, right"
 
 
 def test_close_words_are_not_refused():
@@ -287,18 +401,42 @@ def test_any_text_flips_or_is_refused_by_a_known_code(text):
         "字",
     ],
 )
-def test_ten_megabytes_take_linear_time(unit):
+def test_time_is_linear(unit):
     def attempt(size):
         with contextlib.suppress(SampleError):
             flip(unit * (size // len(unit)))
 
-    assert growth(attempt, 10_000_000 // 8) < 24
+    assert growth(attempt, (10_000_000 if unit == "a " else 1_000_000) // 8) < 24
+
+
+@pytest.mark.parametrize("unit", ["counter ", "anti\n", "<", "(1 ", "[1 2 ", "[1,1", "<loc", "左右 ", "大"])
+def test_what_looks_like_a_hazard_takes_linear_time(unit):
+    def attempt(size):
+        with contextlib.suppress(SampleError):
+            flip(unit * (size // len(unit)))
+
+    assert growth(attempt, 20_000) < 24
+
+
+@pytest.mark.parametrize("ends", ["counter clockwise", "[1,1,1,1]", "<|box", "左右分别"])
+def test_a_long_blank_inside_a_hazard_takes_linear_time(ends):
+    def attempt(size):
+        with contextlib.suppress(SampleError):
+            flip(ends[:7].replace(" ", "").join(["", " " * size, ends]))
+
+    assert growth(attempt, 20_000) < 24
+
+
+def test_every_pattern_is_searched_in_ascii_unless_it_is_none():
+    for patterns in module._REFUSALS.values():
+        for stem, pattern in patterns:
+            assert stem or not pattern.pattern[0].isascii()
 
 
 def test_the_verdicts_do_not_pile_up():
     for i in range(5000):
         flip(f"left man {i}")
-    assert module._verdict.cache_info().currsize <= 4096
+    assert module.verdict.cache_info().currsize <= 4096
 
 
 def test_swapped_words_are_counted():
