@@ -12,6 +12,9 @@
     --dry-run      write nothing; read everything and count
     --force        write over files that are there
 
+GVC (--to gvc) is written as one record for each answer with boxes, its annotations inside; questions, and turns
+without boxes, are left out and counted.
+
 Exit code 0 where every record was converted, 1 where some were rejected; the rest is written all the same.
 """
 
@@ -21,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import combinations
 from types import ModuleType
 from typing import Any
 
@@ -31,12 +35,13 @@ from curate.io import coco_files, json_stream, storage
 from curate.io.coco_files import InstancesWriter
 from curate.io.json_out import ArrayWriter, line_of
 from curate.io.json_stream import Found
+from curate.io.same_file import same
 from curate.io.sizes import Sizes
 from curate.plugins import Project
 from curate.sample import Grounded
 from curate.shards import ShardReport
 from curate.stages.layouts import Json, Refused, id_of, units
-from curate.stages.losses import REASONS
+from curate.stages.losses import NOTES, REASONS
 from curate.stages.recast import Recaster, holds_records
 
 PART_BYTES = 16 << 20
@@ -58,7 +63,7 @@ class Converted:
     """What became of a file: records read, records written, and boxes in them; what was rejected or lost by reason.
 
     `unchanged` counts records written as they were read, `left` turns without boxes, for which a form of records
-    has no place.
+    has no place, `dialogues` those of nested records, and `notes` what is not lost but worth a look, by NOTES.
     """
 
     source: str
@@ -72,6 +77,8 @@ class Converted:
     rejected: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     left: int = 0
+    dialogues: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
     dry_run: bool = False
     rejects: str | None = None
     seconds: float = 0.0
@@ -102,7 +109,7 @@ def convert(
     aside = rejects or f"{target}.rejects.jsonl"
     reader = plugins.load("codecs", from_, project, "--from")
     writer = plugins.load("codecs", to, project, "--to")
-    _check(source, (target, aside), options)
+    _check(source, (target, aside), images, options)
     index = coco_files.read(options.instances) if options.instances is not None else None
     recaster = Recaster(reader, writer, Sizes(images) if images is not None else None, index)
     done = Converted(source, target, from_, to, dry_run=options.dry_run)
@@ -120,20 +127,22 @@ def convert(
         progress.end(done)
     if options.force and not options.dry_run and done.rejects is None:
         storage.remove(aside)  # of an earlier run, and no longer true
-    done.lost, done.seconds = +done.lost, time.monotonic() - begun
+    done.lost, done.notes, done.seconds = +done.lost, +done.notes, time.monotonic() - begun
     return done
 
 
 def as_text(found: Converted) -> str:
     """Return what a conversion came to, in lines."""
     verb = "would write" if found.dry_run else "wrote"
+    nested = f"{found.dialogues:,} dialogues of " if found.dialogues else ""
     lines = [
-        f"{verb} {found.written:,} of {found.read:,} records with {found.boxes:,} boxes to {found.target}, "
+        f"{verb} {found.written:,} of {nested}{found.read:,} records with {found.boxes:,} boxes to {found.target}, "
         f"{found.unchanged:,} of them unchanged, in {found.seconds:.1f} s"
     ]
     if found.left:
         lines.append(f"left out: {found.left:,} turns without boxes, for which {found.to} has no place")
     lines += [f"lost: {count:,} {REASONS[reason]}" for reason, count in sorted(found.lost.items())]
+    lines += [f"note: {count:,} {NOTES[reason]}" for reason, count in sorted(found.notes.items())]
     lines += [f"rejected: {count:,} {code}" for code, count in found.rejected.most_common()]
     if found.rejected:
         lines.append(f"kept aside in {found.rejects}" if found.rejects else "kept nowhere: this was a dry run")
@@ -162,6 +171,7 @@ class _Work:
             return
         try:
             for unit in units(found.record):
+                self.done.dialogues += unit is not found.record
                 try:
                     self._convert(unit, found)
                 except Refused as error:
@@ -197,6 +207,8 @@ class _Work:
         done.left += made.left
         if lost:
             done.lost += lost
+        if made.notes:
+            done.notes += made.notes
 
     def _reject(self, found: Found, record: Any, error: Refused) -> None:
         self.done.rejected[error.code] += 1
@@ -269,12 +281,17 @@ class _Progress:
         self._began = time.monotonic()
 
 
-def _check(source: str, targets: tuple[str, str], options: Options) -> None:
-    """Raise ConfigError where the source is missing, or a target would be written over."""
+def _check(source: str, targets: tuple[str, str], images: str | None, options: Options) -> None:
+    """Raise ConfigError where the source or the pictures are missing, or a target would be written over."""
     if not storage.exists(source):
         raise ConfigError("no such file", file=source)
-    if targets[0] == targets[1] or source in targets:
-        raise ConfigError("source, target and rejects must be different files", file=targets[0])
+    read = [source] if options.instances is None else [source, options.instances]
+    for one, other in combinations([*read, *targets], 2):
+        if other in targets and same(one, other):
+            what = "source, instances, target and rejects must be different files"
+            raise ConfigError(what, file=other, hint=f"it is the same file as {one}")
+    if images is not None and (folder := storage.local_path(images)) is not None and not folder.is_dir():
+        raise ConfigError("no such folder of pictures", file=images)
     for target in targets if not (options.force or options.dry_run) else ():
         if storage.exists(target):
             raise ConfigError("there is such a file already", file=target, hint="--force writes over it")

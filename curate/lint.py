@@ -1,30 +1,32 @@
 """A file of records made elsewhere, read whole: every fault by its place, and what is safe mended.
 
-    curate lint FILE [--dialect NAME] [--images ROOT] [--fix OUT] [--limit N]
+    curate lint FILE [--dialect NAME] [--images ROOT] [--fix OUT [--force]] [--limit N]
 
-Memory does not grow with the file but for 32 bytes a record, by which repeated ids are found.
+Memory does not grow with the file but for 33 bytes a record, by which repeated ids are found.
 """
 
+import posixpath
 import time
-from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from curate import plugins
 from curate.errors import ConfigError, OutsideError, SampleError, nearest
 from curate.grounding import dialects
+from curate.grounding.lint_codec import ANY_SIGNS
 from curate.grounding.lint_fix import mend
-from curate.grounding.lint_rules import CODES, Fault, Rules, Size, dialogues, picture_names
+from curate.grounding.lint_ids import Ids
+from curate.grounding.lint_rules import CODES, Fault, Rules, Size, picture_names
 from curate.io import json_stream, storage
 from curate.io.json_out import ArrayWriter
 from curate.io.json_stream import Found
 from curate.io.sizes import Sizes
 from curate.plugins import Project
+from curate.stages.layouts import stated
+from curate.stages.recast import holds_records
 from curate.telling import table
 
 SAMPLE_BLOCKS = 16
@@ -50,7 +52,9 @@ class Line:
 class Linted:
     """What a file came to: faults and records with it by code; `lines` are the first of them, in the file's order.
 
-    `fixed` counts what was mended, by code; `left_out` the records that could not be written.
+    `fixed` counts what was mended, by code; `left_out` the records that could not be written; `strange` those that
+    are objects without `conversations`, which have no lines where all are; `unframed` the boxes that may lie in the
+    padding, since their picture's size is not known.
     """
 
     file: str
@@ -63,6 +67,8 @@ class Linted:
     fix: str | None = None
     fixed: Counter[str] = field(default_factory=Counter)
     left_out: int = 0
+    strange: int = 0
+    unframed: int = 0
     seconds: float = 0.0
 
 
@@ -73,14 +79,16 @@ def lint(
     images: str | None = None,
     fix: str | None = None,
     limit: int = 200,
+    force: bool = False,
 ) -> Linted:
     """Return the faults of a JSON file of records; write what is safe mended to `fix`, all other records as they are.
 
     `dialect` is the form of the boxes, told from the file where it is None. `limit` is how many faults are kept;
-    all are counted. Pictures under `images` are looked for, and their sizes read from their headers.
+    all are counted. Pictures under `images` are looked for, and their sizes read from their headers; else those count
+    that a record states. `force` writes over a file that is there.
 
     Raises:
-        ConfigError: no such file or form, or `fix` is the file itself.
+        ConfigError: no such file or form, a form of whole records, or `fix` is the file itself or is there already.
         OutsideError: a store failed.
     """
     begun = time.monotonic()
@@ -88,6 +96,8 @@ def lint(
         raise ConfigError("no such file", file=file)
     if fix is not None and _same(fix, file):
         raise ConfigError("--fix would write over the file that is read", file=fix, hint="name another file")
+    if fix is not None and not force and storage.exists(fix):
+        raise ConfigError("there is such a file already", file=fix, hint="--force writes over it")
     name = dialect or dialects.detect(list(_sample(file)))
     work = _Work(Linted(file, name, fix=fix), _rules(name, project, dialect is not None), limit)
     work.sizes = Sizes(images) if images is not None else None
@@ -96,7 +106,7 @@ def lint(
             work.out = files.enter_context(ArrayWriter(fix))
         for found in json_stream.records(file):
             work.take(found)
-    work.repeats()
+    work.end()
     work.done.seconds = time.monotonic() - begun
     return work.done
 
@@ -108,8 +118,11 @@ def as_text(found: Linted) -> str:
         f"{'' if line.char is None else f':char {line.char}'}  {line.code}  {line.what}"
         for line in found.lines
     ]
-    if found.faults > len(found.lines):
-        lines.append(f"… and {found.faults - len(found.lines):,} more (--limit)")
+    strange = found.strange if found.strange == found.records else 0
+    if strange:
+        lines.append(f"{strange:,} records are not in LLaVA's form (no conversations)")
+    if found.faults - strange > len(found.lines):
+        lines.append(f"… and {found.faults - strange - len(found.lines):,} more (--limit)")
     form = f"boxes as {found.dialect}" if found.dialect else "no boxes of a known form"
     if found.faults:
         rows = sorted(found.codes.items(), key=lambda item: (-item[1]["faults"], item[0]))
@@ -121,6 +134,8 @@ def as_text(found: Linted) -> str:
     lines.append(
         f"{found.records:,} records, {form}: {found.faults:,} faults in {found.faulty:,} records, {found.seconds:.1f} s"
     )
+    if found.unframed:
+        lines.append(f"frame of {found.unframed:,} boxes not checked: give --images")
     if found.fix:
         lines.append(f"wrote {found.records - found.left_out:,} records to {found.fix}, left out {found.left_out:,}")
     return "\n".join(lines)
@@ -133,7 +148,8 @@ class _Work:
         self.done, self._rules, self._limit = done, rules, limit
         self.sizes: Sizes | None = None
         self.out: ArrayWriter | None = None
-        self._seen = {name: array("q") for name in ("id", "picture", "words", "record")}
+        self._ids = Ids()
+        self._strange: list[Line] = []
 
     def take(self, found: Found) -> None:
         """Look at one record, and write it where the file is mended."""
@@ -143,65 +159,44 @@ class _Work:
             self._tell(found.index, None, [Fault("bad_json", f"byte {found.offset}", None, found.error)])
             self.done.left_out += 1
             return
-        size, missing = self._look(record) if self.sizes is not None else (None, [])
+        size, missing = self._look(record)
         faults = [*self._rules.faults(record, size), *missing]
+        strange = False
         if isinstance(record, dict):
-            self._remember(found.index, record)
+            strange = "conversations" not in record
+            self.done.strange += strange
+            self._ids.add(found.index, record, bool(faults))
         if faults:
-            self._tell(found.index, record, faults)
+            self._tell(found.index, record, faults, strange)
         if self.out is not None:
             self._write(found)
 
-    def repeats(self) -> None:
-        """Tell the ids that were given again: LLaVA's own files give one picture's id to several dialogues."""
-        seen = {name: np.frombuffer(values, np.int64) for name, values in self._seen.items() if len(values)}
-        if not seen:
-            return
-        order = np.argsort(seen["id"], kind="stable")
-        ids = seen["id"][order]
-        starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
-        first = order[np.repeat(starts, np.diff(np.append(starts, len(ids))))]
-        again = first != order
-        picture = seen["picture"][order] == seen["picture"][first]
-        words = seen["words"][order] == seen["words"][first]
-        wrong = again & (words | ~picture | (seen["picture"][order] == 0))
-        places = np.flatnonzero(wrong)
-        for place in places[np.argsort(order[places])]:
-            whole = bool(picture[place] and words[place])
-            code = "record_repeated" if whole else "id_repeated"
-            what = f"as record {seen['record'][first[place]]}" + ("" if whole else ", which is another")
-            self._tell(int(seen["record"][order[place]]), None, [Fault(code, "$.id", None, what)])
-
-    def _remember(self, index: int, record: dict[str, Any]) -> None:
-        name = record.get("id")
-        if not isinstance(name, str | int) or isinstance(name, bool):
-            return
-        pictures, seen = picture_names(record), self._seen
-        try:
-            words = hash(tuple([turn.get("value") for _, turns in dialogues(record) for turn in turns]))
-        except (TypeError, AttributeError):  # not turns
-            words = hash(repr(record.get("conversations")))
-        seen["id"].append(hash((type(name), name)))
-        seen["picture"].append(hash(str(pictures)) | 1 if pictures else 0)
-        seen["words"].append(words)
-        seen["record"].append(index)
+    def end(self) -> None:
+        """Tell what is known once all was read."""
+        done = self.done
+        if done.strange < done.records:
+            done.lines = sorted([*done.lines, *self._strange], key=lambda line: line.record)[: self._limit]
+        done.unframed = self._rules.unframed
+        for index, fault, again in self._ids.repeats():
+            done.faulty -= again
+            self._tell(index, None, [fault])
 
     def _look(self, record: Any) -> tuple[Size | None, list[Fault]]:
         """Return the size of a record's only picture, and the faults of its pictures under the root."""
+        if not isinstance(record, dict):
+            return None, []
         faults: list[Fault] = []
-        names = picture_names(record) if isinstance(record, dict) else []
+        names = picture_names(record)
+        if self.sizes is None:
+            return (stated(record) if len(names) < 2 else None), faults
         size = None
         for name in names:
             if isinstance(name, str) and name.strip():
                 try:
-                    size = self._size(name)
+                    size = self.sizes.of(name)
                 except SampleError as error:
                     faults.append(Fault(error.code, "$.image", None, error.detail))
         return (size if len(names) == 1 else None), faults
-
-    def _size(self, name: str) -> Size:
-        assert self.sizes is not None
-        return self.sizes.of(name)
 
     def _write(self, found: Found) -> None:
         assert self.out is not None
@@ -211,12 +206,15 @@ class _Work:
             record, mended = mend(record)
         try:
             self.out.write(record, "" if mended else found.text)
-        except SampleError:
-            self.done.left_out += 1
-        else:
-            self.done.fixed.update(mended)
+        except SampleError:  # 1e999, say: it can be read, and copied, but not written anew
+            mended = []
+            if found.text:
+                self.out.write(None, found.text.replace("\r", " ").replace("\n", " "))
+            else:
+                self.done.left_out += 1
+        self.done.fixed.update(mended)
 
-    def _tell(self, index: int, record: Any, faults: list[Fault]) -> None:
+    def _tell(self, index: int, record: Any, faults: list[Fault], strange: bool = False) -> None:
         done = self.done
         done.faults += len(faults)
         done.faulty += 1
@@ -224,24 +222,27 @@ class _Work:
             entry = done.codes.setdefault(code, {"faults": 0, "records": 0})
             entry["faults"] += count
             entry["records"] += 1
-        if len(done.lines) < self._limit:
+        lines = self._strange if strange else done.lines
+        if len(lines) < self._limit:
             name = record.get("id") if isinstance(record, dict) else None
             shown = None if name is None else str(name)[:ID_SEEN] if isinstance(name, str | int) else "?"
-            for fault in faults[: self._limit - len(done.lines)]:
-                done.lines.append(Line(index, shown, fault.path, fault.char, fault.code, fault.what))
+            for fault in faults[: self._limit - len(lines)]:
+                lines.append(Line(index, shown, fault.path, fault.char, fault.code, fault.what))
 
 
 def _rules(name: str | None, project: Project, asked: bool) -> Rules:
-    """Return the rules for a form; one that has none of its own is read by its codec."""
-    if name is None or name in dialects.DIALECTS:
-        return Rules(name)
+    """Return the rules for a form and its codec; a form that has no rules of its own is read by its codec alone."""
     codecs = plugins.names("codecs", project)
-    if name not in codecs:
-        if not asked:
-            return Rules(None)
+    if name is None or name not in codecs:
+        if name is None or name in dialects.DIALECTS or not asked:
+            return Rules(name if name in dialects.DIALECTS else None)
         hint = nearest(name, {*codecs, *dialects.DIALECTS})
         raise ConfigError(f'unknown form of boxes "{name}"', where="--dialect", hint=hint)
-    return Rules(name, plugins.load("codecs", name, project, "--dialect").decode)
+    codec = plugins.load("codecs", name, project, "--dialect")
+    if name not in dialects.DIALECTS and callable(codec.encode) and holds_records(codec):
+        hint = f"curate convert FILE --from {name} --to asv2 -o OUT --dry-run reads every record"
+        raise ConfigError(f"this form is not linted: {name} is of whole records", where="--dialect", hint=hint)
+    return Rules(name, codec.decode, getattr(codec, "SIGNS", ANY_SIGNS))
 
 
 def _sample(file: str) -> Iterator[str]:
@@ -256,7 +257,9 @@ def _sample(file: str) -> Iterator[str]:
 
 
 def _same(one: str, other: str) -> bool:
-    paths = [storage.local_path(uri) for uri in (one, other)]
-    if paths[0] is not None and paths[1] is not None:
-        return paths[0].resolve() == paths[1].resolve()
-    return one == other
+    """Tell whether two names are of one file, by links and whatever spelling."""
+    here, there = storage.local_path(one), storage.local_path(other)
+    if here is not None and there is not None:
+        return here.resolve() == there.resolve() or (here.exists() and there.exists() and here.samefile(there))
+    keys = [uri.partition("://") for uri in (one, other)]
+    return keys[0][0].lower() == keys[1][0].lower() and posixpath.normpath(keys[0][2]) == posixpath.normpath(keys[1][2])

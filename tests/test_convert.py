@@ -17,7 +17,7 @@ from curate.console import Console
 from curate.convert import Converted, Options, as_text, convert
 from curate.errors import ConfigError
 from curate.grounding import dialogue
-from curate.io import coco_files, images, json_stream, json_window
+from curate.io import coco_files, images, json_stream, json_window, same_file
 from curate.plugins import Project
 from curate.sample import Grounded, Region
 from curate.stages import layouts, losses, recast
@@ -299,7 +299,7 @@ def test_records_without_boxes_pass_unchanged(tmp_path: Path) -> None:
         {"conversations": []},
         dialogue_of("", image="absent.jpg"),
     ]
-    done = run(write(tmp_path / "in.json", rows), tmp_path / "out.json", "svit", "qwen_vl", tmp_path / "no_folder")
+    done = run(write(tmp_path / "in.json", rows), tmp_path / "out.json", "svit", "qwen_vl", tmp_path)
     assert read(tmp_path / "out.json") == rows
     assert (done.unchanged, done.boxes, done.rejects) == (4, 0, None)
     assert not (tmp_path / "out.json.rejects.jsonl").exists()
@@ -351,10 +351,82 @@ def test_the_short_way_past_plain_words_changes_nothing(to: str, values: list[st
 
 def test_the_upright_picture_says_the_size_before_the_record_does(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg", 640, 480, orientation=6)
-    row = dialogue_of(BOX, image="a.jpg", width=640, height=480)
+    row = dialogue_of(BOX, image="a.jpg", width=240, height=320)
     run(write(tmp_path / "in.json", [row]), tmp_path / "out.json", "svit", "asv2", tmp_path)
     upright = codec("asv2").encode(codec("svit").decode(BOX, 480, 640), 480, 640)
-    assert read(tmp_path / "out.json")[0]["conversations"][0]["value"] == upright
+    (made,) = read(tmp_path / "out.json")
+    assert made["conversations"][0]["value"] == upright
+    assert (made["width"], made["height"]) == (480, 640), "those that the boxes were computed for"
+
+
+@pytest.mark.parametrize(("size", "turned"), [((300, 900), None), ((640, 480), 6), ((480, 640), None)])
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_picture_of_another_shape_is_not_the_one_that_was_annotated(
+    size: tuple[int, int], turned: int | None, strict: bool, tmp_path: Path
+) -> None:
+    picture(tmp_path / "a.jpg", *size, orientation=turned)
+    row = {**dialogue_of(BOX, image="a.jpg", width=640, height=480)}
+    row["conversations"] = row["conversations"] * 2
+    coco = {**INSTANCES, "images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}]}
+    coco["annotations"] = [{"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 10, 10]}]
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    write(tmp_path / "in.json", [row])
+    for name, from_ in (("in.json", "svit"), ("coco.json", "coco")):
+        done = run(str(tmp_path / name), tmp_path / f"out_{name}", from_, "coco", tmp_path, strict=strict)
+        assert (done.written, done.rejected) == (0, {"aspect_changed": 1})
+
+
+def test_a_scaled_picture_rescales_pixels(tmp_path: Path) -> None:
+    picture(tmp_path / "9.jpg", 200, 100)
+    one = {**INSTANCES, "images": INSTANCES["images"][:1], "annotations": INSTANCES["annotations"][:1]}
+    (tmp_path / "in.json").write_text(json.dumps(one))
+    run(str(tmp_path / "in.json"), tmp_path / "out.json", "coco", "coco", tmp_path)
+    made = json.loads((tmp_path / "out.json").read_text())
+    assert (made["images"][0]["width"], made["images"][0]["height"]) == (200, 100)
+    assert made["annotations"][0]["bbox"] == [20, 20, 40, 60]
+
+
+@pytest.mark.parametrize("box", ["100, 20, 300, 900", "100, 20, 300, 100"])
+def test_a_box_in_the_padding_is_kept_aside(box: str, tmp_path: Path) -> None:
+    row = dialogue_of(f"<ref>cat</ref><box>[[{box}]]</box>", image="a.jpg", width=640, height=427)
+    done = run(write(tmp_path / "in.json", [row]), tmp_path / "out.json", "asv2", "qwen_vl")
+    assert (done.written, done.rejected) == (0, {"bad_rec": 1})
+    (kept,) = lines(tmp_path / "out.json.rejects.jsonl")
+    assert "asv2_unpadded" in kept["detail"]
+
+
+@pytest.mark.parametrize("to", ["florence2", "paligemma"])
+def test_phrases_without_boxes_leave_the_words(to: str, tmp_path: Path) -> None:
+    size = {"width": 9, "height": 9}
+    rows = [dialogue_of("the <ref>cat</ref> sleeps", **size), dialogue_of("<ref> </ref>", **size)]
+    done = run(write(tmp_path / "in.json", rows), tmp_path / "out.json", "asv2", to)
+    assert [row["conversations"][0]["value"] for row in read(tmp_path / "out.json")] == ["the cat sleeps"]
+    assert (done.lost, done.rejected) == ({"regions": 1}, {"no_boxes": 1})
+    assert run(str(tmp_path / "in.json"), tmp_path / "s.json", "asv2", to, strict=True).rejected["lossy"] == 1
+
+
+def test_nested_records_keep_their_ids_and_pictures(tmp_path: Path) -> None:
+    entry = ("Is it day?", "Yes.", "time")
+    boxed = (BOX, "Yes.", "time")
+    rows = [{**svit(7, entry, entry), "id": "own", "image": "VG_100K_2/7.jpg"}, svit(8, entry), svit(9, boxed)]
+    done = run(write(tmp_path / "in.json", rows), tmp_path / "out.json", "svit", "asv2")
+    made = read(tmp_path / "out.json")
+    assert [row["id"] for row in made] == ["own-0", "own-1", "8-0"]
+    assert [row.get("image") for row in made] == ["VG_100K_2/7.jpg", "VG_100K_2/7.jpg", None]
+    assert (made[2]["image_id"], made[2]["conversations"][0]["value"]) == (8, "Is it day?")
+    assert made[0]["conversations"][0]["value"] == "<image>\nIs it day?"
+    assert (done.notes, done.rejected) == ({"no_picture": 1}, {"no_size": 1})
+    assert as_text(done).startswith("wrote 3 of 4 dialogues of 3 records")
+    assert f"note: 1 {losses.NOTES['no_picture']}" in as_text(done)
+
+
+def test_tags_that_a_form_does_not_know_are_told(tmp_path: Path) -> None:
+    said = "<ref>a</ref><box>[[1, 2, 3, 4]]</box> <pred>on</pred>"
+    source = write(tmp_path / "in.json", [dialogue_of(said, width=9, height=9)])
+    done = run(source, tmp_path / "out.json", "internvl", "qwen_vl")
+    assert (done.written, done.notes) == (1, {"tags": 1})
+    assert "note: 1 texts with tags" in as_text(done)
+    assert run(source, tmp_path / "b.json", "asv2", "asv2").notes == {}
 
 
 def test_what_a_form_does_not_hold_is_counted(tmp_path: Path) -> None:
@@ -443,7 +515,7 @@ def test_each_grounded_turn_becomes_a_record(tmp_path: Path) -> None:
     assert "left out: 1 turns without boxes" in as_text(done)
 
 
-INSTANCES = {
+INSTANCES: dict[str, Any] = {
     "info": {"year": 2017},
     "images": [
         {"id": 9, "file_name": "9.jpg", "width": 100, "height": 50},
@@ -470,6 +542,30 @@ def test_a_coco_file_gives_a_record_for_each_picture(tmp_path: Path) -> None:
     )
     assert two["image"] == "COCO_train2014_000000033471.jpg"
     assert done.rejected == {"bad_coco": 1}
+
+
+def test_crowds_and_outlines_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(json.dumps({**INSTANCES, "annotations": INSTANCES["annotations"][:3]}))
+    for to in ("asv2", "coco", "odvg"):
+        done = run(str(tmp_path / "in.json"), tmp_path / f"{to}.json", "coco", to)
+        assert {key: done.lost[key] for key in ("crowd", "masks")} == {"crowd": 1, "masks": 1}
+        strict = run(str(tmp_path / "in.json"), tmp_path / f"{to}.strict.json", "coco", to, strict=True)
+        assert (strict.rejected, strict.written) == ({"lossy": 1}, 1)
+
+
+def test_pictures_without_boxes_are_still_pictures(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(json.dumps({**INSTANCES, "annotations": INSTANCES["annotations"][1:2]}))
+    done = run(str(tmp_path / "in.json"), tmp_path / "there.json", "coco", "asv2")
+    assert (done.written, done.notes) == (2, {"empty": 1})
+    bare = read(tmp_path / "there.json")[0]
+    assert bare == {"id": 9, "image": "9.jpg", "width": 100, "height": 50, "conversations": []}
+    run(str(tmp_path / "there.json"), tmp_path / "back.json", "asv2", "coco")
+    made = json.loads((tmp_path / "back.json").read_text())
+    assert [(each["file_name"], each["width"]) for each in made["images"]] == [
+        ("9.jpg", 100),
+        ("COCO_train2014_000000033471.jpg", 640),
+    ]
+    assert [each["image_id"] for each in made["annotations"]] == [2]
 
 
 def test_a_coco_file_is_written_for_all(tmp_path: Path) -> None:
@@ -560,6 +656,56 @@ def test_files_that_cannot_be(source: str, target: str, tmp_path: Path) -> None:
     rejects = str(tmp_path / "x.json")
     with pytest.raises(ConfigError, match=r"different files|no such file"):
         run(str(tmp_path / source), tmp_path / target, "svit", "asv2", rejects=rejects, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.json"]
+
+
+SPELLINGS = ("in.json", "./in.json", "sub/../in.json", "link.json", "hard.json", "linked/in.json", "file://{}/in.json")
+
+
+@pytest.mark.parametrize("role", ["out", "rejects", "aside", "instances", "both"])
+@pytest.mark.parametrize("other", SPELLINGS)
+def test_one_file_is_one_however_it_is_spelled(
+    other: str, role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    coco = json.dumps(INSTANCES)
+    (tmp_path / "in.json").write_text(coco)
+    (tmp_path / "link.json").symlink_to("in.json")
+    (tmp_path / "hard.json").hardlink_to(tmp_path / "in.json")
+    (tmp_path / "linked").symlink_to(tmp_path, target_is_directory=True)
+    name = other.format(tmp_path)
+    given: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "out": ("in.json", name, {}),
+        "rejects": ("in.json", "out.json", {"rejects": name}),
+        "aside": ("b.json.rejects.jsonl", "./b.json", {}),
+        "instances": ("b.json.rejects.jsonl", "out.json", {"instances": "in.json", "rejects": name}),
+        "both": ("b.json.rejects.jsonl", "in.json", {"rejects": name}),
+    }
+    write(tmp_path / "b.json.rejects.jsonl", [dialogue_of("a")])
+    source, target, options = given[role]
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(ConfigError, match="different files"):
+        run_as(source, target, "svit", "asv2", **options)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def run_as(source: str, to: str, from_: str, as_: str, rejects: str | None = None, **options: Any) -> Converted:
+    console = Console(quiet=True)
+    return convert(source, to, from_, as_, None, rejects, PROJECT, console, Options(force=True, **options))
+
+
+def test_one_file_of_a_store_is_one_however_it_is_spelled() -> None:
+    assert same_file.same("memory://x/a.json", "memory:///x/a.json")
+    assert not same_file.same("memory://x/a.json", "memory://x/b.json")
+    assert not same_file.same("memory://x/a.json", "x/a.json")
+
+
+def test_a_folder_of_pictures_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.json", [dialogue_of(BOX, image="a.jpg")])
+    for folder in (tmp_path / "nope", tmp_path / "in.json"):
+        with pytest.raises(ConfigError, match="no such folder of pictures"):
+            run(source, tmp_path / "out.json", "svit", "asv2", folder)
     assert [path.name for path in tmp_path.iterdir()] == ["in.json"]
 
 

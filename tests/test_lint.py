@@ -164,17 +164,97 @@ def test_unreadable_records_are_left_out_of_the_mended_file(tmp_path):
     bare, plain = (json.dumps(record(answer, width=1.5)).replace("1.5", "1e999") for answer in (" A dog.", "A dog."))
     source.write_text(f'{json.dumps(record())}\n{{"a": \n{bare}\n{plain}\n')
     found = lint.lint(str(source), HERE, fix=str(tmp_path / "out.json"))
-    assert found.left_out == 2
-    assert (tmp_path / "out.json").read_text() == f"[\n{json.dumps(record())},\n{plain}\n]\n"
+    assert (found.left_out, dict(found.fixed)) == (1, {})
+    # What gets a mend but cannot be written anew is written as it stands.
+    assert (tmp_path / "out.json").read_text() == f"[\n{json.dumps(record())},\n{bare},\n{plain}\n]\n"
+    source.write_text(f"[{bare},\n{json.dumps(record(width=1.5), indent=1).replace('1.5', '1e999')}]")
+    assert lint.lint(str(source), HERE, fix=str(tmp_path / "two.jsonl")).left_out == 0
+    rows = [json.loads(line) for line in (tmp_path / "two.jsonl").read_text().splitlines()]
+    assert [row["width"] for row in rows] == [float("inf")] * 2
 
 
 def test_the_file_itself_is_not_written_over(tmp_path):
     file = put(tmp_path, [record()])
     (tmp_path / "link.json").symlink_to(file)
-    for target in (file, str(tmp_path / "link.json"), f"file://{file}"):
-        with pytest.raises(ConfigError, match="--fix"):
-            lint.lint(file, HERE, fix=target)
+    (tmp_path / "hard.json").hardlink_to(file)
+    (tmp_path / "sub").mkdir()
+    spelled = [f"{tmp_path}/{name}" for name in ("link.json", "hard.json", "sub/../in.json", "./in.json")]
+    for target in (file, *spelled, f"file://{file}"):
+        with pytest.raises(ConfigError, match="--fix would"):
+            lint.lint(file, HERE, fix=target, force=True)
+    assert lint._same("s3://bucket/a/in.json", "s3://bucket/a//./in.json")
+    assert not lint._same("s3://bucket/a/in.json", "s3://other/a/in.json")
     assert json.loads(Path(file).read_text()) == [record()]
+
+
+def test_a_file_that_is_there_is_not_written_over(tmp_path):
+    file, there = put(tmp_path, [record()]), tmp_path / "out.json"
+    there.write_text("mine")
+    with pytest.raises(ConfigError, match="already"):
+        lint.lint(file, HERE, fix=str(there))
+    assert there.read_text() == "mine"
+    lint.lint(file, HERE, fix=str(there), force=True)
+    assert json.loads(there.read_text()) == [record()]
+
+
+def test_repeats_of_any_earlier_record(tmp_path):
+    rows = [record(answer, id="r") for answer in ("one", "two", "two", "one", "three")]
+    rows += [record(id=-1), record(id=-2), record("two ", id="r"), record("two ", id="r")]
+    found = lint.lint(put(tmp_path, rows), HERE)
+    told = [(line.record, line.code, line.what) for line in found.lines if line.code != "outer_space"]
+    assert told == [
+        (2, "record_repeated", "as record 1"),
+        (3, "record_repeated", "as record 0"),
+        (8, "record_repeated", "as record 7"),
+    ]
+    assert (found.faults, found.faulty) == (5, 4)  # a record of two faults counts once
+
+
+def test_the_frame_is_told_by_a_stated_size(tmp_path):
+    tall = "<ref>a</ref><box>[[10, 10, 900, 990]]</box>"
+    rows = named([record(tall, width=640, height=480), record(tall, width=500, height=500), record(f"{tall} {tall}")])
+    rows.append({**record(tall, width=0, height=480), "id": "x"})
+    file = put(tmp_path, rows)
+    found = lint.lint(file, HERE)
+    assert (codes(found), found.unframed) == ([(0, "box_frame")], 3)
+    assert "frame of 3 boxes not checked: give --images" in lint.as_text(found)
+    assert lint.lint(put(tmp_path, rows[:2]), HERE).unframed == 0
+    assert lint.lint(put(tmp_path, rows), HERE, "internvl").unframed == 0
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.jpg")  # the picture itself knows better
+    assert lint.lint(put(tmp_path, rows), HERE, images=str(tmp_path)).faults == 0
+
+
+def test_tags_are_told_where_no_form_is(tmp_path):
+    found = lint.lint(put(tmp_path, [record("<ref>" * 100)]), HERE)
+    assert (found.dialect, found.codes) == (None, {"tag_unbalanced": {"faults": 100, "records": 1}})
+
+
+@pytest.mark.parametrize("dialect, sound", [("florence2", "dog<loc_1><loc_2><loc_3><loc_4>"), ("paligemma", None)])
+def test_questions_beside_location_tokens(dialect, sound, tmp_path):
+    sound = sound or "<loc0001><loc0002><loc0003><loc0004> dog"
+    rows = named([record(sound, "<image>\nDescribe."), record(sound + "<loc", "<image>\nDescribe.")])
+    found = lint.lint(put(tmp_path, rows), HERE)
+    assert (found.dialect, codes(found)) == (dialect, [(1, f"bad_{dialect}")])
+
+
+@pytest.mark.parametrize("dialect", ["grit", "odvg", "coco"])
+def test_forms_of_whole_records_are_not_linted(dialect, tmp_path):
+    with pytest.raises(ConfigError, match="not linted") as error:
+        lint.lint(put(tmp_path, [record()]), HERE, dialect)
+    assert "curate convert" in error.value.hint
+    assert "--dry-run" in error.value.hint
+
+
+def test_files_of_another_form_are_told_in_one_line(tmp_path):
+    rows = [{"instruction": "Say.", "output": "So."}] * 300
+    found = lint.lint(put(tmp_path, rows), HERE)
+    assert (found.faults, found.faulty, found.strange, found.lines) == (300, 300, 300, [])
+    text = lint.as_text(found)
+    assert text.splitlines()[0] == "300 records are not in LLaVA's form (no conversations)"
+    assert "more (--limit)" not in text
+    found = lint.lint(put(tmp_path, [rows[0], record(BAD, id="a"), rows[0], record(id="b")]), HERE)
+    assert codes(found) == [(0, "no_turns"), (1, "box_inverted"), (2, "no_turns")]
+    assert "not in LLaVA's form" not in lint.as_text(found)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
@@ -229,6 +309,7 @@ def test_the_command(tmp_path):
     put(tmp_path, named([record()]))
     done = run("lint", "in.json", "--fix", "sub/out.json", cwd=tmp_path)
     assert (done.returncode, (tmp_path / "sub/out.json").is_file()) == (0, True)
+    assert run("lint", "in.json", "--fix", "sub/out.json", cwd=tmp_path).returncode == 2
     assert run("lint", "none.json", cwd=tmp_path).returncode == 2
 
 

@@ -17,6 +17,7 @@ def lint(
     ] = None,
     images: Images = None,
     fix: Annotated[str | None, typer.Option(help="Write the records here, with what is safe mended.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     limit: Annotated[int, typer.Option(min=0, max=1_000_000, help="Tell so many faults; all are counted.")] = 200,
     project: Folder = None,
     json: Json = False,
@@ -30,7 +31,7 @@ def lint(
         from curate import lint as linting
 
         target = place(fix) if fix is not None else None
-        found = linting.lint(file, project_at(project), dialect, images, target, limit)
+        found = linting.lint(file, project_at(project), dialect, images, target, limit, force)
         console.result({"schema": "curate.lint/1", **asdict(found)}, linting.as_text(found))
         raise typer.Exit(exits.FINDINGS if found.faults else exits.DONE)
 
@@ -54,6 +55,9 @@ def convert(
     quiet: Quiet = False,
 ) -> None:
     """Write the boxes of a file of records in another form; what cannot be converted is kept aside.
+
+    Forms that are whole records get one for each turn with boxes, GVC with its annotations inside; other turns,
+    questions among them, are left out and counted.
 
     Examples:  curate convert svit.json --from svit --to asv2 -o out.json --images playground/data
                curate convert in.jsonl --from asv2 --to qwen_vl -o out.jsonl --images pictures --strict

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from curate.errors import SampleError
 from curate.grounding.decimals import SEMICOLONS, checked_size, cut, read_boxes, refuse_broken, writer
-from curate.grounding.spans import Span, apart, by_span, in_order, weave
+from curate.grounding.spans import Span, apart, by_span, check_seams, in_order, weave
 from curate.sample import Box, Grounded, Region
 
 FRAME = "original"
@@ -71,6 +71,7 @@ def encode(grounded: Grounded, width: int, height: int) -> str:
                 bbox = "[%r, %r, %r, %r]" % (x / _MICRO, y / _MICRO, w / _MICRO, h / _MICRO)  # noqa: UP031
                 named.append(str(ids.setdefault(bbox, len(ids) + 1)))
         entries.append(f"[{', '.join(named)}]" if named else "null")
+    check_seams(grounded.text, parts, ("g_s", "g_e", "seg"))
     value = _QUOTED(weave(grounded.text, parts))
     listed = ", ".join([f'{{"id": {number}, "bbox": {bbox}}}' for bbox, number in ids.items()])
     return f'{{"value": {value}, "gd_ls": [{", ".join(entries)}], "annotations": [{listed}]}}'

@@ -12,7 +12,7 @@ A phrase is not marked: what comes back is the text and the places where boxes s
 
 import re
 
-from curate.grounding.decimals import HALF, OPEN, Bare, checked_size, find, from_pad, put, several, writer
+from curate.grounding.decimals import HALF, OPEN, Bare, checked_size, find, put, several, writer
 from curate.grounding.spans import unwritten
 from curate.sample import Grounded
 
@@ -30,7 +30,9 @@ SIGNS = "["
 """A text without any of these is the same in this form and without it."""
 
 _JOINT = ", "
-_FORM = Bare("bad_llava", re.compile(rf"{OPEN}(?:(?P<boxes>{several(_JOINT)})|{HALF})"), spaced=True, joint=_JOINT)
+_FORM = Bare(
+    "bad_llava", re.compile(rf"{OPEN}(?:(?P<boxes>{several(_JOINT)})|{HALF})"), spaced=True, joint=_JOINT, unit=0.01
+)
 
 
 def encode(grounded: Grounded, width: int, height: int) -> str:
@@ -54,11 +56,11 @@ def decode(text: str, width: int, height: int) -> Grounded:
     """Return the text without its boxes, and a region without phrase at the place of each.
 
     The blank before a box goes with it. A box is read with any number of decimals; what is written is the middle
-    of what its rounding hides, so nothing drifts. What lies in the padding becomes the picture's edge. Linear in
-    the text's length.
+    of what its rounding hides, so nothing drifts. What lies a hundredth in the padding becomes the picture's edge.
+    Linear in the text's length.
 
     Raises SampleError `bad_llava` with the position in characters: half a box, one that is not four numbers of 0
-    to 1, corners the wrong way round; `bad_size`.
+    to 1, corners the wrong way round, a box that lies farther in the padding; `bad_size`.
     """
     checked_size(width, height)
-    return find(text, _FORM, lambda box: from_pad(box, width, height))
+    return find(text, _FORM, (width, height))

@@ -15,7 +15,7 @@ import re
 
 from curate.grounding.decimals import HALF, OPEN, Bare, checked_size, find, put, several, writer
 from curate.grounding.spans import unwritten
-from curate.sample import Box, Grounded
+from curate.sample import Grounded
 
 FRAME = "original"
 """Coordinates are shares of the picture's width and height."""
@@ -35,7 +35,7 @@ _MARK = (
     rf"{OPEN}(?:(?P<boxes>{several(_JOINT)})|{HALF})|<loc>\s*+\[(?P<wrapped>{several(_JOINT)})\s*+</loc>"
     r"|</?+loc(?![0-9A-Za-z_])>?+|<(?:/|/?+(?:l|lo))\Z"
 )
-_FORM = Bare("bad_pink", re.compile(_MARK), spaced=True, joint=_JOINT)
+_FORM = Bare("bad_pink", re.compile(_MARK), spaced=True, joint=_JOINT, names=("loc",))
 
 
 def encode(grounded: Grounded, width: int, height: int) -> str:
@@ -65,8 +65,4 @@ def decode(text: str, width: int, height: int) -> Grounded:
     of 0 to 1, corners the wrong way round; `bad_size`.
     """
     checked_size(width, height)
-    return find(text, _FORM, _same)
-
-
-def _same(box: Box) -> Box:
-    return box
+    return find(text, _FORM)

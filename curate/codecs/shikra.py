@@ -12,7 +12,7 @@ in a bracket, are not boxes and are refused.
 
 import re
 
-from curate.grounding.decimals import HALF, OPEN, SEMICOLONS, Bare, checked_size, find, from_pad, put, writer
+from curate.grounding.decimals import HALF, OPEN, SEMICOLONS, Bare, checked_size, find, put, writer
 from curate.grounding.spans import unwritten
 from curate.sample import Grounded
 
@@ -30,7 +30,12 @@ SIGNS = "["
 """A text without any of these is the same in this form and without it."""
 
 _FORM = Bare(
-    "bad_shikra", re.compile(rf"{OPEN}(?:(?P<boxes>{SEMICOLONS})|{HALF})"), spaced=False, joint=";", around="[%s]"
+    "bad_shikra",
+    re.compile(rf"{OPEN}(?:(?P<boxes>{SEMICOLONS})|{HALF})"),
+    spaced=False,
+    joint=";",
+    around="[%s]",
+    unit=0.001,
 )
 
 
@@ -54,10 +59,10 @@ def decode(text: str, width: int, height: int) -> Grounded:
     """Return the text without its boxes, and a region without phrase at the place of each.
 
     Every other character stays, a blank before a box too. A box is read with any number of decimals and with blanks
-    inside. What lies in the padding becomes the picture's edge. Linear in the text's length.
+    inside. What lies a thousandth in the padding becomes the picture's edge. Linear in the text's length.
 
     Raises SampleError `bad_shikra` with the position in characters: half a box, one that is not four numbers of 0
-    to 1, corners the wrong way round; `bad_size`.
+    to 1, corners the wrong way round, a box that lies farther in the padding; `bad_size`.
     """
     checked_size(width, height)
-    return find(text, _FORM, lambda box: from_pad(box, width, height))
+    return find(text, _FORM, (width, height))

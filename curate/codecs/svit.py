@@ -26,7 +26,7 @@ from curate.grounding.decimals import (
     writer,
     wrong_mark,
 )
-from curate.grounding.spans import Span, told, unwritten, weave
+from curate.grounding.spans import Span, check_seams, told, unwritten, weave
 from curate.sample import Box, Grounded, Region
 
 FRAME = "original"
@@ -73,6 +73,7 @@ def encode(grounded: Grounded, width: int, height: int) -> str:
         before = f"<st>{text[start:end]}<ed> " if start < end else gap(text, start, last, _JOINT)
         parts[start, end] = before + boxes
         last = end
+    check_seams(text, parts, ("st", "ed"))
     return weave(text, parts)
 
 

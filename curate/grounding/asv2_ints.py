@@ -33,24 +33,33 @@ class Axis(dict[int, int]):
     """What each of 0 to 999 of a picture's side becomes in the written form; never falls.
 
     Counted where it is first asked for, as `written(n, *rest)`: pictures come in thousands of sizes, and a text has few
-    boxes.
+    boxes. `first` and `last` are those between which the picture lies in a padded frame; else 0 and SCALE.
     """
 
     def __init__(self, written: Callable[..., int], *rest: int) -> None:
         super().__init__()
         self._written, self._rest = written, rest
+        self.first, self.last = 0, SCALE
         self.middles = Middles(self)
 
     def __missing__(self, n: int) -> int:
         self[n] = found = self._written(n, *self._rest)
         return found
 
+    def beyond(self, low: int, high: int) -> bool:
+        """Tell whether a box from `low` to `high` lies in the padding: more than a unit of it, or all but its edge."""
+        if low >= self.first and high <= self.last:
+            return False
+        far = low < self.first - 1 or high > self.last + 1 or high < self.first or low > self.last
+        return far or (low < high and self.middles[low] == self.middles[high])
+
 
 class Middles(dict[int, float]):
     """For each written 0 to 999 of an axis the middle of the shares of the picture that become it.
 
-    Not the plain `p / 999`: that sits on the edge of a truncation, and each encode and decode would lose a unit. What
-    lies in the padding becomes the picture's edge; what is never written, the border between its neighbours.
+    Not the plain `p / 999`: that sits on the edge of a truncation, and each encode and decode would lose a unit. A unit
+    in the padding becomes the picture's edge; more is a KeyError. What is never written becomes the border between its
+    neighbours.
     """
 
     def __init__(self, axis: Axis) -> None:
@@ -58,6 +67,8 @@ class Middles(dict[int, float]):
         self._axis = axis
 
     def __missing__(self, p: int) -> float:
+        if not self._axis.first - 1 <= p <= self._axis.last + 1:
+            raise KeyError(p)
         written = self._axis.__getitem__
         run = bisect_left(_ALL, p, key=written) + bisect_right(_ALL, p, key=written)
         self[p] = found = min(run / 2 / SCALE, 1.0)
@@ -98,7 +109,10 @@ def padded_axes(width: int, height: int) -> tuple[Axis, Axis]:
     side = _side(width, height)
     if width == height:  # a square picture is not padded, so nothing is truncated a second time
         return _AS_IT_IS, _AS_IT_IS
-    return Axis(pad_999, width, side), Axis(pad_999, height, side)
+    axes = Axis(pad_999, width, side), Axis(pad_999, height, side)
+    for axis in axes:
+        axis.first, axis.last = axis[0], axis[SCALE]
+    return axes
 
 
 @lru_cache(maxsize=256)

@@ -43,7 +43,8 @@ def read(text: str, axes: tuple[Axis, Axis]) -> Grounded:
     only a predicate names become regions with an empty phrase and no span. Linear in the text's length.
 
     Raises SampleError `bad_rec`, with the position in characters: half a tag, tags inside tags, a box that is
-    not four integers of 0 to 999 with its corners in order, a predicate whose box lists do not pair up.
+    not four integers of 0 to 999 with its corners in order or lies more than a unit in the padding, a predicate
+    whose box lists do not pair up.
     """
     x_middle, y_middle = axes[0].middles, axes[1].middles
 
@@ -54,7 +55,7 @@ def read(text: str, axes: tuple[Axis, Axis]) -> Grounded:
     def shares(ints: Ints) -> Box:
         return x_middle[ints[0]], y_middle[ints[1]], x_middle[ints[2]], y_middle[ints[3]]
 
-    clean, mentions, bare = _parse(text)
+    clean, mentions, bare = _parse(text, axes)
     regions = [Region("", tuple(map(shares, ints)), start=place, end=place) for place, ints in bare.items()]
     count = sum(map(len, bare.values()))
     named: dict[Ints, int] = {}
@@ -87,9 +88,13 @@ def _simple(text: str, x_middle: Middles, y_middle: Middles) -> Grounded | None:
         boxes = []
         for four in listed[:-1].split("], ["):
             x0, y0, x1, y1 = map(int, four.split(", "))
-            if x0 > x1 or y0 > y1:
+            try:
+                left, top, right, bottom = x_middle[x0], y_middle[y0], x_middle[x1], y_middle[y1]
+            except LookupError:  # in the padding
                 return None
-            boxes.append((x_middle[x0], y_middle[y0], x_middle[x1], y_middle[y1]))
+            if not (x0 <= x1 and y0 <= y1) or left == right or top == bottom:
+                return None
+            boxes.append((left, top, right, bottom))
         start = length + len(words)
         length = start + len(phrase)
         regions.append(Region(phrase, tuple(boxes), None, start, length))
@@ -108,7 +113,7 @@ def _relations(clean: str, pred: _Mention, named: dict[Ints, int]) -> list[Relat
     ]
 
 
-def _parse(text: str) -> tuple[str, list[_Mention], dict[int, list[Ints]]]:
+def _parse(text: str, axes: tuple[Axis, Axis]) -> tuple[str, list[_Mention], dict[int, list[Ints]]]:
     """Return the text without tags and boxes, its refs and preds in order, and by place the boxes before them."""
     pieces: list[str] = []
     mentions: list[_Mention] = []
@@ -123,7 +128,7 @@ def _parse(text: str) -> tuple[str, list[_Mention], dict[int, list[Ints]]]:
         inner = text[cursor : tag.start()]
         cursor = tag.end()
         if opened is not None and opened[2] == "box":
-            boxes = _boxes(inner, opened.end())
+            boxes = _boxes(inner, opened.end(), axes)
             if mentions:
                 mentions[-1].lists.append(boxes)
             elif boxes:
@@ -140,7 +145,7 @@ def _parse(text: str) -> tuple[str, list[_Mention], dict[int, list[Ints]]]:
     return "".join(pieces), mentions, bare
 
 
-def _boxes(inner: str, position: int) -> list[Ints]:
+def _boxes(inner: str, position: int, axes: tuple[Axis, Axis]) -> list[Ints]:
     if not _BOX_LIST.fullmatch(inner):
         raise _bad(position, f"not a list of boxes of four integers: {inner[:80]!r}")
     numbers = iter([int(number) for number in _NUMBER.findall(inner)])
@@ -150,6 +155,10 @@ def _boxes(inner: str, position: int) -> list[Ints]:
             raise _bad(position, f"a coordinate above {SCALE}: {inner[:80]!r}")
         if x0 > x1 or y0 > y1:
             raise _bad(position, f"corners the wrong way round: {inner[:80]!r}")
+        for name, axis, low, high in (("x", axes[0], x0, x1), ("y", axes[1], y0, y1)):
+            if axis.beyond(low, high):
+                where = f"{name} {low} to {high}, the picture is {axis.first} to {axis.last}"
+                raise _bad(position, f"a box in the padding ({where}; did you mean asv2_unpadded?): {inner[:80]!r}")
     return boxes
 
 

@@ -3,17 +3,18 @@
 The form is of Wang et al., "The All-Seeing Project V2"; box lists are written as json.dumps writes them.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from curate.errors import SampleError
+from curate.grounding import rec
 from curate.grounding.asv2_ints import Axis, Ints, ints_of
 from curate.grounding.asv2_read import TAG
-from curate.grounding.spans import Span, apart, box_places, by_span, in_order, weave
+from curate.grounding.scene_graph import UNKNOWN
+from curate.grounding.spans import Span, apart, box_places, by_span, check_seams, in_order, weave
 from curate.sample import Grounded, Region
 
-_OPEN_TAG = re.compile(r"</?(?:ref|box|pred)\Z")  # becomes half a tag where another tag follows
+_NAMES = ("ref", "box", "pred")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,9 @@ def write(grounded: Grounded, axes: tuple[Axis, Axis], width: int, height: int) 
     `axes` say what the picture's 0 to 999 become. Regions of one span share one `<ref>`; bare boxes stand in
     their place where nothing is tagged before. Where spans overlap the longest is written (a phrase before a
     predicate) and `uncoded` lists the rest. Boxes are cut to the picture. Raises SampleError: `reserved_tag`
-    when the text already holds a tag of this form or a span would make one, `bad_box` for a coordinate that is
-    not finite or corners the wrong way round.
+    when the text already holds a tag of this form or a span would make one, or where the official parser
+    (`rec.parse`) would read other phrases, predicates or boxes: for a "<" of the text, or a span over two lines;
+    `bad_box` for a coordinate that is not finite or corners the wrong way round.
     """
     text = grounded.text
     if "<" in text:
@@ -46,20 +48,22 @@ def write(grounded: Grounded, axes: tuple[Axis, Axis], width: int, height: int) 
             return simple
     ints = [ints_of(box, axes, width, height) for region in grounded.regions for box in region.boxes]
     places, plan = box_places(grounded.regions), _plan(grounded)
+    lists = {span: [[ints[i] for r in some for i in places[r]]] for span, some in (plan.refs | plan.bare).items()}
+    for span, relations in plan.preds.items():
+        sides = [side for r in relations for side in (grounded.relations[r].subjects, grounded.relations[r].objects)]
+        lists[span] = [[ints[i] for i in side] for side in sides]
     parts: dict[Span, str] = {}
-    for (start, end), regions in (plan.refs | plan.bare).items():
-        boxes = _listed(ints[i] for region in regions for i in places[region])
-        phrase = f"<ref>{text[start:end]}</ref>" if start < end else ""
-        parts[start, end] = f"{phrase}<box>{boxes}</box>"
-    for (start, end), relations in plan.preds.items():
-        parts[start, end] = f"<pred>{text[start:end]}</pred>" + "".join(
-            f"<box>{_listed(ints[i] for i in side)}</box>"
-            for relation in relations
-            for side in (grounded.relations[relation].subjects, grounded.relations[relation].objects)
-        )
+    for (start, end), some in lists.items():
+        if "\n" in text:
+            _check_line(text, start, end)
+        name = "pred" if (start, end) in plan.preds else "ref"
+        words = f"<{name}>{text[start:end]}</{name}>" if start < end else ""
+        parts[start, end] = words + "".join([f"<box>{_listed(boxes)}</box>" for boxes in some])
+    made = weave(text, parts)
     if "<" in text:
-        _check_seams(text, parts)
-    return weave(text, parts)
+        check_seams(text, parts, _NAMES)
+        _check_parsed(made, text, lists, plan)
+    return made
 
 
 def uncoded(grounded: Grounded) -> tuple[int, ...]:
@@ -83,11 +87,13 @@ def uncoded_relations(grounded: Grounded) -> tuple[int, ...]:
 
 def _simple(text: str, regions: tuple[Region, ...], axes: tuple[Axis, Axis], width: int, height: int) -> str | None:
     """Return the text of phrases in order and side by side, as most captions have them; None for any other."""
-    pieces, cursor, length = [], 0, len(text)
+    pieces, cursor, length, lines = [], 0, len(text), "\n" in text
     for region in regions:
         start, end, boxes = region.start, region.end, region.boxes
         if start is None or end is None or not cursor <= start < end <= length or not boxes:
             return None
+        if lines:
+            _check_line(text, start, end)
         if len(boxes) == 1:
             a, b, c, d = ints_of(boxes[0], axes, width, height)
             listed = f"[[{a}, {b}, {c}, {d}]]"
@@ -103,12 +109,27 @@ def _listed(boxes: Iterable[Ints]) -> str:
     return "[" + ", ".join([f"[{a}, {b}, {c}, {d}]" for a, b, c, d in boxes]) + "]"
 
 
-def _check_seams(text: str, parts: Iterable[Span]) -> None:
-    for start, end in parts:
-        for at in (start, end):
-            cut = _OPEN_TAG.search(text, max(0, at - 6), at)
-            if cut:
-                raise SampleError("reserved_tag", f"a span cuts a tag out of the text at character {cut.start()}")
+def _check_line(text: str, start: int, end: int) -> None:
+    at = text.find("\n", start, end)
+    if at >= 0:
+        raise SampleError("reserved_tag", f"a span over two lines, which official parsers miss, at character {at}")
+
+
+def _check_parsed(made: str, text: str, lists: Mapping[Span, list[list[Ints]]], plan: _Plan) -> None:
+    """Raise where the official parser takes a "<" of the text for the beginning of a tag, and misses what is one."""
+    objects: dict[str, tuple[Ints, ...]] = {}
+    relations: dict[str, tuple[tuple[Ints, ...], ...]] = {}
+    for start, end in sorted(lists):
+        words, some = text[start:end], tuple(map(tuple, lists[start, end]))
+        if (start, end) in plan.preds:
+            relations[words] = (*relations.get(words, ()), *some)
+        else:
+            name = words if start < end else UNKNOWN
+            objects[name] = (*objects.get(name, ()), *some[0])
+    parsed = rec.parse(made)
+    if (parsed.objects, parsed.relations) != (objects, relations):
+        at = text.index("<")
+        raise SampleError("reserved_tag", f"official parsers would misread the boxes for the '<' at character {at}")
 
 
 def _plan(grounded: Grounded) -> _Plan:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from curate.errors import SampleError
-from curate.grounding.spans import Span, written
+from curate.grounding.spans import Span, check_seams, written
 from curate.sample import Box, Grounded, Region
 
 Ints = tuple[int, int, int, int]
@@ -190,7 +190,10 @@ def write(form: Tags, grounded: Grounded, one: Callable[[Box, int, int], str], w
     boxes = [[one(box, width, height) for box in region.boxes] for region in regions]
     before, between, behind = form.written
     pieces, cursor = [], 0
-    for start, end, begin, indices in _marks(form, grounded):
+    marks = _marks(form, grounded)
+    names = tuple(name.strip("</>").rstrip("|") for name in (*form.phrase, *form.box)) if "<" in text else ()
+    check_seams(text, [(begin, end) for _, end, begin, _ in marks], names)
+    for start, end, begin, indices in marks:
         pieces.append(text[cursor:begin])
         if end > start:
             lead = " " if form.spaced and start == 0 else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from curate.errors import SampleError
-from curate.grounding.spans import Span, told, weave
+from curate.grounding.spans import Span, check_seams, told, weave
 from curate.sample import Box, Grounded, Region
 
 # Possessive repeats, and no part of a box but its first character is a bracket: ten million characters of
@@ -167,7 +167,9 @@ class Bare:
 
     `code` is the code of its errors. `marks` finds whole marks, their boxes in a named group, and whatever is half
     of one, without a group. `spaced`: a blank parts a mark from the words before it, but not at the
-    beginning of the text or of a line. `joint` parts several boxes of one mark, `around` holds them.
+    beginning of the text or of a line. `joint` parts several boxes of one mark, `around` holds them. `unit` is the
+    step of its coordinates: so far a box of a padded form may reach into the padding.
+    `names` are those of its tags.
     """
 
     code: str
@@ -175,6 +177,8 @@ class Bare:
     spaced: bool
     joint: str
     around: str = "%s"
+    unit: float = 0.0
+    names: tuple[str, ...] = ()
 
 
 def refuse_marks(text: str, marks: re.Pattern[str]) -> None:
@@ -214,15 +218,17 @@ def put(grounded: Grounded, form: Bare, write: Callable[[Box], str]) -> str:
         before = gap(text, place, last, form.joint) if form.spaced else ""
         parts[place, place] = before + form.around % form.joint.join(boxes)
         last = place
+    check_seams(text, parts, form.names)
     return weave(text, parts)
 
 
-def find(text: str, form: Bare, frame: Callable[[Box], Box]) -> Grounded:
-    """Return the text without marks, and a region without a phrase where each stood, its boxes moved by `frame`.
+def find(text: str, form: Bare, padded: tuple[int, int] | None = None) -> Grounded:
+    """Return the text without marks, and a region without a phrase where each stood.
 
-    Marks at one place are one region. Linear in the text's length. Raises SampleError with the form's code and the
-    position in characters: half a mark, a box that is not four numbers of 0 to 1, words that would read as a mark
-    once the box between them is gone.
+    `padded`: the picture's width and height in pixels where boxes are shares of its square pad. Marks at one place
+    are one region. Linear in the text's length. Raises SampleError with the form's code and the position in
+    characters: half a mark, a box that is not four numbers of 0 to 1, or that lies more than a `unit` in the padding,
+    words that would read as a mark once the box between them is gone.
     """
     pieces: list[str] = []
     found: dict[int, list[Box]] = {}
@@ -237,12 +243,32 @@ def find(text: str, form: Bare, frame: Callable[[Box], Box]) -> Grounded:
         length += len(piece)
         cursor = mark.end()
         boxes = read_boxes(mark[mark.lastgroup], mark.start(mark.lastgroup), form.code)
-        found.setdefault(length, []).extend(map(frame, boxes))
+        if padded is not None and padded[0] != padded[1]:
+            boxes = _unpadded(boxes, padded, form, mark.start())
+        found.setdefault(length, []).extend(boxes)
     pieces.append(text[cursor:])
     clean = "".join(pieces)
     refuse_broken(clean, form.marks, form.code)
     regions = tuple(Region("", tuple(boxes), start=place, end=place) for place, boxes in found.items())
     return Grounded(clean, regions)
+
+
+def _unpadded(boxes: tuple[Box, ...], size_wh: tuple[int, int], form: Bare, position: int) -> tuple[Box, ...]:
+    """Return `from_pad` of each box; raise for one in the padding, which never is cut to nothing."""
+    found = []
+    (width, height), side = size_wh, max(size_wh)
+    near_x, near_y = form.unit * side / width + 1e-9, form.unit * side / height + 1e-9
+    first_x, first_y = (side - width) // 2 / width, (side - height) // 2 / height
+    for box in boxes:
+        x0, y0, x1, y1 = moved = from_pad(box, width, height)
+        a, b, c, d = box[0] * side / width, box[1] * side / height, box[2] * side / width, box[3] * side / height
+        far = a < first_x - near_x or b < first_y - near_y or c > first_x + 1 + near_x or d > first_y + 1 + near_y
+        if far or (x0 == x1 and a < c) or (y0 == y1 and b < d):
+            seen = f"{list(box)}, of a picture of {width} x {height}"
+            hint = "did you mean a form of the picture as it is?"
+            raise SampleError(form.code, f"a box in the padding ({hint}): {seen} at character {position}")
+        found.append(moved)
+    return tuple(found)
 
 
 def wrong_mark(code: str, mark: re.Match[str]) -> SampleError:

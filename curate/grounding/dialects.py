@@ -52,9 +52,7 @@ _PAIRED = {"<st>": r"<st>[^<\[]++<ed> (?=\[)", "<loc>": r"<loc>\[[^<\]]*+\]</loc
 
 
 def _form(name: str, marker: str, frame: str, pairs: dict[str, str], *rest: object) -> Dialect:
-    paired = "|".join(
-        _PAIRED.get(one, f"{re.escape(one)}[^<]*+{re.escape(other)}") for one, other in pairs.items()
-    )
+    paired = "|".join(_PAIRED.get(one, f"{re.escape(one)}[^<]*+{re.escape(other)}") for one, other in pairs.items())
     return Dialect(name, re.compile(marker), frame, pairs, re.compile(paired or "(?!)"), *rest)  # type: ignore[arg-type]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from curate.grounding.dialects import ANY, DIALECTS, Dialect
 from curate.grounding.dialogue import IMAGE
 from curate.grounding.lint_codec import ANY_SIGNS, Check, Decode, by_codec
-from curate.grounding.lint_text import Boxes, Told, checker, in_padding, plain_boxes
+from curate.grounding.lint_text import Boxes, Told, checker, plain_boxes
 
 CODES = {
     "bad_json": "the record cannot be read; nothing of it is in --fix",
@@ -37,7 +37,7 @@ CODES = {
     "box_form": "not boxes of four numbers",
     "box_range": "a box beyond the frame",
     "box_inverted": "corners the wrong way round: which was meant is not known, so never fixed",
-    "box_frame": "boxes that lie in the padding: they fit the picture, not the padded frame",
+    "box_frame": "a box that lies in the padding: it fits the picture, not the padded frame",
     "pred_unnamed": "a predicate's box that no phrase names",
     "pred_unpaired": "a predicate whose box lists do not pair up",
     "no_picture": "the picture is not under --images",
@@ -79,15 +79,16 @@ class Rules:
         self.unframed = 0
         """Boxes of the square pad that no picture's size was known for."""
         self._signs = signs
-        last = by_codec(decode, signs, dialect or "") if decode else None
+        self._padded = self.form is not None and self.form.frame == "square_pad"
         first = checker(self.form) if self.form else None
+        last = self._codec = by_codec(decode, signs, dialect or "", self._padded) if decode else None
         self._check = _both(first, last, self.form.name if self.form else "") if first and last else first or last
 
     def faults(self, record: Any, size: Size | None = None) -> list[Fault]:
         """Return the faults of a record, in order of place; `size` is its picture's width and height in pixels."""
         if not isinstance(record, dict):
             return [Fault("not_object", "$", None, f"the record is {_kind(record)}")]
-        if self._is_sound(record, size is not None):
+        if self._is_sound(record, size):
             return []
         found: list[Fault] = []
         names = picture_names(record)
@@ -104,18 +105,12 @@ class Rules:
             _images(len(names), tokens, videos(record), found)
         if self.form is not None and self.form.name == "gvc":
             _grounding_list(record, found)
-        if self.form is not None and self.form.frame == "square_pad":
-            wrong = in_padding(known.spread, *size) if size is not None and known.spread is not None else None
-            if wrong:
-                found.append(Fault("box_frame", "$.conversations", None, wrong))
-            self.unframed += known.count if size is None else 0
+        if self._padded and size is None:
+            self.unframed += known.count
         return found
 
-    def _is_sound(self, record: dict[str, Any], sized: bool) -> bool:
-        """Tell at once whether a record is sound, as most are; False says nothing.
-
-        `sized`: the picture's size is known, so boxes of its pad are looked at one by one.
-        """
+    def _is_sound(self, record: dict[str, Any], size: Size | None) -> bool:
+        """Tell at once whether a record is sound, as most are; False says nothing."""
         turns, picture = record.get("conversations"), record.get("image")
         if type(turns) is not list or not (picture is None or (type(picture) is str and picture.strip())):
             return False
@@ -132,13 +127,15 @@ class Rules:
         if not values or (images and IMAGE not in values[0]) or "gd_ls" in record:
             return False
         if self.form is None:
-            counts = {sign: text.count(sign) for sign in self._signs}
-            return self._check is None or not any({**counts, "<": counts.get("<", 0) - images - len(values) + 1}.values())
-        padded = self.form.frame == "square_pad"
-        if sized and padded and "[" in text:
-            return False
+            words = text.replace(IMAGE, "").replace(_BETWEEN, "\n")
+            return self._check is None or not any(sign in words for sign in self._signs)
         boxes = plain_boxes(text, self.form, images + len(values) - 1)
-        self.unframed += boxes or 0 if padded else 0
+        if boxes and self._padded:
+            if size is None:
+                self.unframed += boxes
+            elif self._codec is not None and size[0] != size[1]:
+                known = Boxes(size)
+                return not any(self._codec(value, known) for value in values)
         return boxes is not None
 
     def _dialogue(self, path: str, turns: list[Any], known: Boxes, found: list[Fault]) -> int:
@@ -239,8 +236,11 @@ def _both(first: Check, last: Check, form: str) -> Check:
     passed = _PASSED.get(form, frozenset()) | {"pred_unnamed"}
 
     def check(text: str, known: Boxes) -> list[Told]:
+        known.sure = False
         told = first(text, known)
-        return told if any(code not in passed for code, _, _ in told) else [*told, *last(text, known)]
+        if (known.sure and known.size is None) or any(code not in passed for code, _, _ in told):
+            return told
+        return [*told, *last(text, known)]
 
     return check
 

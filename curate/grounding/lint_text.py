@@ -12,8 +12,6 @@ Told = tuple[str, int | None, str]
 """Code, character of the text where it is known, what is wrong."""
 
 _SEEN = 60
-_SLACK = 0.012
-"""How far, as a share of the side, a box may reach into the padding: forms round to two decimals at worst."""
 _D = "([0-9]{1,3})"
 _FOUR = "[0-9]{1,4}+, ?[0-9]{1,4}+, ?[0-9]{1,4}+, ?[0-9]{1,4}+"
 _INTS = re.compile(rf"\[{_D}, {_D}, {_D}, {_D}\]")
@@ -31,24 +29,16 @@ _BEGUN = re.compile(rf"\[{HALF}")
 
 
 class Boxes:
-    """What the texts of one record said so far: named boxes, and how far all go where their picture's size is known.
+    """What the texts of one record said so far: boxes that a phrase named, and how many sound boxes there are.
 
-    `size` is the picture's width and height in pixels, `count` how many sound boxes there are.
+    `size` is the width and height of the record's picture in pixels, where they are known.
     """
 
     def __init__(self, size: tuple[int, int] | None) -> None:
         self.size, self.count = size, 0
+        self.sure = False
+        """Whether the last text is of whole tags and boxes, so that All-Seeing v2's codec refuses nothing else."""
         self.named: set[Box] = set()
-        self.spread: tuple[float, float, float, float] | None = None
-        """The outermost corners of all sound boxes, as shares of the frame."""
-
-    def add(self, box: Box, highest: float) -> None:
-        """Count a box and widen what all cover."""
-        self.count += 1
-        if self.size is not None:
-            x1, y1, x2, y2 = (value / highest for value in box)
-            a, b, c, d = self.spread or (x1, y1, x2, y2)
-            self.spread = (min(a, x1), min(b, y1), max(c, x2), max(d, y2))
 
 
 def checker(form: Dialect) -> Callable[[str, Boxes], list[Told]]:
@@ -60,6 +50,7 @@ def checker(form: Dialect) -> Callable[[str, Boxes], list[Told]]:
         told: list[Told] = []
         if form.pairs and "<" in text:
             if tagged and _is_sound(text, form, known, told):
+                known.sure = form.highest == 999.0
                 return told
             told += _tags(text, form, known, token)
         if form.box is None and form.form is not None and "[" in text:
@@ -92,19 +83,6 @@ def plain_boxes(text: str, form: Dialect, images: int) -> int | None:
     # Shares of 0 to 1 are in the order of their digits.
     sound = len(boxes) == brackets and all([x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in boxes])
     return len(boxes) if sound else None
-
-
-def in_padding(spread: Box, width: int, height: int) -> str | None:
-    """Return what is wrong where boxes, as shares of the square pad, lie beyond the picture (sides in pixels)."""
-    side = max(width, height)
-    for axis, low, high, size in (("x", spread[0], spread[2], width), ("y", spread[1], spread[3], height)):
-        first = (side - size) / 2 / side
-        if low < first - _SLACK or high > 1 - first + _SLACK:
-            where = (
-                f"{axis} {low:.3f} to {high:.3f}, the picture of {width} x {height} is {first:.3f} to {1 - first:.3f}"
-            )
-            return f"boxes in the padding of the square frame ({where}): they fit the picture, not its pad"
-    return None
 
 
 def _is_sound(text: str, form: Dialect, known: Boxes, told: list[Told]) -> bool:
@@ -194,7 +172,7 @@ def _range(at: int, boxes: tuple[Box, ...], form: Dialect, known: Boxes, told: l
     for box in boxes:
         x1, y1, x2, y2 = box
         if 0 <= x1 <= x2 <= form.highest and 0 <= y1 <= y2 <= form.highest:
-            known.add(box, form.highest)
+            known.count += 1
             continue
         seen = f"[{', '.join(f'{value:.15g}' for value in box)}]"
         if not (min(box) >= 0 and max(box) <= form.highest):

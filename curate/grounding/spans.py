@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from curate.errors import SampleError
 from curate.sample import Grounded, Region, Relation
 
 Span = tuple[int, int]
@@ -89,6 +90,21 @@ def weave(text: str, parts: Mapping[Span, str]) -> str:
         pieces += [text[cursor:start], parts[start, end]]
         cursor = end
     return "".join(pieces) + text[cursor:]
+
+
+def check_seams(text: str, spans: Iterable[Span], names: tuple[str, ...]) -> None:
+    """Raise SampleError `reserved_tag` where a span begins or ends behind `<name` or `</name`.
+
+    With a tag put in there, the words before it would read as half a tag.
+    """
+    if "<" not in text:
+        return
+    stems = tuple(f"<{slash}{name}" for name in names for slash in ("", "/"))
+    for span in spans:
+        for at in span:
+            if text.endswith(stems, 0, at):
+                begin = text.rindex("<", 0, at)
+                raise SampleError("reserved_tag", f"a span cuts a tag out of the text at character {begin}")
 
 
 def box_places(regions: Sequence[Region]) -> list[range]:

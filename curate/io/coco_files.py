@@ -1,7 +1,7 @@
 """COCO's instances files: read once and kept small, or written picture by picture.
 
-Format: https://cocodataset.org/#format-data; `bbox` is x, y, width, height in pixels. Outlines are not kept: an
-annotation takes some 250 bytes of memory, whatever it takes in the file.
+Format: https://cocodataset.org/#format-data; `bbox` is x, y, width, height in pixels. Of outlines only that there was
+one is kept: an annotation takes some 250 bytes of memory, whatever it takes in the file.
 """
 
 import json
@@ -21,10 +21,12 @@ PARTS = ("images", "annotations", "categories")
 _BEFORE = ("info", "licenses", "type")  # what may stand before the parts
 _KEPT = {
     "images": ("id", "file_name", "width", "height"),
-    "annotations": ("id", "image_id", "category_id", "bbox"),
+    "annotations": ("id", "image_id", "category_id", "bbox", "iscrowd"),
     "categories": ("id", "name"),
 }
 _COPY_BYTES = 1 << 20
+OUTLINE = "not kept"
+"""Stands for the outline of an annotation."""
 
 Json = dict[str, Any]
 Key = int | str
@@ -48,6 +50,8 @@ class Instances:
         if not isinstance(key, int | str) or isinstance(key, bool):
             return "an id that is no number"
         if part == "annotations":
+            if record.get("segmentation"):
+                small["segmentation"] = OUTLINE
             self.by_image.setdefault(key, []).append(_dumps(small).encode("utf-8", "surrogatepass"))
             return ""
         known = self.images if part == "images" else self.categories
@@ -121,7 +125,7 @@ def read(uri: str) -> Instances:
 
 
 class InstancesWriter:
-    """Joins instances objects of one picture each into one file, all ids counted anew from 1.
+    """Joins instances objects of one picture each into one file, all ids counted anew from 1: the old are not kept.
 
     A context manager: the file has its name only after an end without error. Memory is that of the categories.
     """

@@ -18,6 +18,8 @@ _LEADING = re.compile(r"(?:\s*+<image>\s*+)++")
 _ROLES = {"user": "human", "human": "human", "gpt": "gpt", "assistant": "gpt"}
 _NAMES = ("image", "file_name", "filename")
 _MOST_PX = 1 << 31
+ASPECT_TOLERANCE = 0.03
+"""Largest difference of two shapes that are the same, as ingest has it."""
 
 
 class Refused(SampleError):
@@ -34,6 +36,7 @@ class Refused(SampleError):
 def units(record: Any) -> Iterator[Json]:
     """Yield the parts of a record that are recast one by one: the entries of SVIT's, else the record itself.
 
+    An entry's id is its record's, or its picture's, with its number; the only entry of a record with an id has that.
     Raises Refused `bad_record` for what is no object.
     """
     if not isinstance(record, dict):
@@ -43,7 +46,9 @@ def units(record: Any) -> Iterator[Json]:
         yield record
     elif isinstance(entries, list):
         for number, entry in enumerate(entries):
-            yield {"id": f"{record['image_id']}-{number}", **record, "conversations": [entry]}
+            own = record.get("id", record["image_id"])
+            name = own if "id" in record and len(entries) == 1 else f"{own}-{number}"
+            yield {**record, "id": name, "conversations": [entry]}
 
 
 def _is_nested(record: Json) -> bool:
@@ -55,7 +60,10 @@ def _is_nested(record: Json) -> bool:
 
 
 def flat(unit: Json, sizes: Sizes | None) -> Json:
-    """Return an entry of SVIT's original as a dialogue of LLaVA's; other records as they are."""
+    """Return an entry of SVIT's original as a dialogue of LLaVA's; other records as they are.
+
+    Where neither the record nor `sizes` tell the picture's path, the dialogue has its `image_id` and no path.
+    """
     if not _is_nested(unit):
         return unit
     entry, number = unit["conversations"][0], unit["image_id"]
@@ -71,18 +79,20 @@ def flat(unit: Json, sizes: Sizes | None) -> Json:
         if not isinstance(role, str) or role.lower() not in _ROLES or not isinstance(turn.get("value"), str):
             raise Refused("bad_record", "a turn without a known role and a text", path)
         turns.append({"from": _ROLES[role.lower()], "value": turn["value"]})
-    if dialogue.IMAGE not in turns[0]["value"] and turns[0]["from"] == "human":
+    image = name_of(unit) or _vg(number, sizes)
+    if image is not None and dialogue.IMAGE not in turns[0]["value"] and turns[0]["from"] == "human":
         turns[0]["value"] = f"{dialogue.IMAGE}\n{turns[0]['value']}"
     rest = {key: value for key, value in unit.items() if key not in ("id", "image_id", "image", "conversations")}
     more = {key: value for key, value in entry.items() if key != "content"}
-    return {"id": unit.get("id", str(number)), "image": _vg(number, sizes), **rest, **more, "conversations": turns}
+    told = {"image": image} if image is not None else {"image_id": number}
+    return {"id": unit.get("id", str(number)), **told, **rest, **more, "conversations": turns}
 
 
-def _vg(number: int | str, sizes: Sizes | None) -> str:
-    """Return where a picture of Visual Genome lies under the folder of pictures."""
+def _vg(number: int | str, sizes: Sizes | None) -> str | None:
+    """Return where a picture of Visual Genome lies under the folder of pictures; None where that is not known."""
     name = f"{number}.jpg"
     if sizes is None:
-        return name
+        return None
     for folder in VG_FOLDERS:
         try:
             sizes.of(f"{folder}/{name}")
@@ -141,6 +151,11 @@ def stated(record: Json) -> Size | None:
     return None
 
 
+def _same_shape(one_wh: Size, other_wh: Size) -> bool:
+    left, right = one_wh[0] * other_wh[1], other_wh[0] * one_wh[1]
+    return abs(left - right) <= ASPECT_TOLERANCE * max(left, right)
+
+
 def _side(value: Any) -> int:
     whole = type(value) in (int, float) and 1 <= value < _MOST_PX and value % 1 == 0
     return int(value) if whole else 0
@@ -188,15 +203,25 @@ class Picture:
         """Whether the record is of no picture at all."""
         return self.known is None and name_of(self.record) is None and not self._several()
 
-    def size(self) -> Size:
-        """Return width and height in pixels; SampleError `no_size` or `several_pictures` where that cannot be told."""
+    def size(self, annotated: Size | None = None) -> Size:
+        """Return width and height in pixels, of the picture itself where it is at hand.
+
+        `annotated`: what the boxes were drawn on, else what the record states. Raises SampleError `no_size` or
+        `several_pictures` where the size cannot be told, `aspect_changed` where the picture has another shape than
+        the annotated one, turned pictures among them; and what `Sizes.of` raises.
+        """
         if self.known is None:
             if self._several():
                 raise SampleError("several_pictures", f"boxes beside {len(self.record['image'])} pictures")
             name = name_of(self.record)
-            self.known = self.sizes.of(name) if name is not None and self.sizes is not None else stated(self.record)
-            if self.known is None:
+            found = told = annotated or stated(self.record)
+            if name is not None and self.sizes is not None:
+                found = self.sizes.of(name)
+                if told is not None and not _same_shape(told, found):
+                    raise SampleError("aspect_changed", f"annotated {told}, the picture is {found}")
+            if found is None:
                 raise SampleError("no_size", "boxes, but the picture's size is not known: give --images")
+            self.known = found
         return self.known
 
     def _several(self) -> bool:

@@ -1,7 +1,9 @@
 """What a written form does not hold of a text that is written in it, counted by reason."""
 
+import re
 from collections import Counter
 from types import ModuleType
+from typing import Any
 
 from curate.sample import Grounded, Region
 
@@ -13,8 +15,35 @@ REASONS = {
     "scores": "scores of regions",
     "tags": "tags of regions",
     "texts": "texts around the phrases",
+    "crowd": "marks of boxes as crowds",
+    "masks": "outlines of regions",
 }
-"""What `tally` counts, in words."""
+"""What `tally` and `of_coco` count, in words."""
+
+NOTES = {
+    "tags": "texts with tags that the form read does not know, left as words",
+    "no_picture": "records without the path of their picture, as its folder is not known: give --images",
+    "empty": "pictures without words and boxes, written as dialogues without turns",
+}
+"""What is not lost but worth a look, in words."""
+
+_TAG = re.compile(r"</?(?:ref|box|pred|quad|phrase|object|grounding|st|ed|g_s|g_e|seg|loc[0-9_]*+)>|<\|[a-z_]++\|>")
+
+
+def has_tag(text: str) -> bool:
+    """Tell whether a text holds a tag of some written form of boxes."""
+    return "<" in text and _TAG.search(text) is not None
+
+
+def of_coco(record: Any, lost: Counter[str]) -> None:
+    """Add to `lost` what no form takes over of a COCO object's annotations."""
+    annotations = record.get("annotations")
+    for each in annotations if isinstance(annotations, list) else ():
+        if isinstance(each, dict):
+            if each.get("iscrowd"):
+                lost["crowd"] += 1
+            if each.get("segmentation"):
+                lost["masks"] += 1
 
 
 class Losses:

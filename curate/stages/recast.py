@@ -16,8 +16,8 @@ from curate.io.coco_files import Instances
 from curate.io.sizes import Size, Sizes
 from curate.sample import Grounded
 from curate.stages import grounded_chat
-from curate.stages.layouts import Json, Picture, Refused, apart, flat, name_of, named
-from curate.stages.losses import Losses
+from curate.stages.layouts import Json, Picture, Refused, apart, flat, name_of, named, stated
+from curate.stages.losses import Losses, has_tag, of_coco
 
 _ANY = (1_000_000, 1_000_000)  # a size where only whether there are boxes is asked
 
@@ -27,13 +27,14 @@ class Recast:
     """What came of one record.
 
     `lost` counts by reason what the target's form does not hold, `left` the turns without boxes, for which a form
-    of records has no place, `boxes` those written.
+    of records has no place, `boxes` those written, `notes` what is worth a look, by `losses.NOTES`.
     """
 
     records: list[Json] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
     left: int = 0
     boxes: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 class Recaster:
@@ -53,7 +54,9 @@ class Recaster:
         """Return a record, or an entry of one (see `layouts.units`), in the target's form.
 
         Raises Refused: `bad_record`, `no_size` where boxes need the picture's size and nothing tells it,
-        `several_pictures` where they could be of any of several, and whatever the codecs and `Sizes` raise.
+        `several_pictures` where they could be of any of several, `aspect_changed` where the picture has another
+        shape than the record states, `no_boxes` for phrases without boxes where the form has place for nothing
+        else, and whatever the codecs and `Sizes` raise.
         """
         record = flat(unit, self._sizes)
         turns = record.get("conversations")
@@ -61,9 +64,11 @@ class Recaster:
             return self._record(record)
         if not isinstance(turns, list):
             raise Refused("bad_record", "no list of turns", "conversations")
-        if not self._writes_records and self._all_plain(turns):
-            return Recast([record])
         done, changed, number = Recast(), dict[int, Json](), 0
+        done.notes["no_picture"] += record is not unit and name_of(record) is None
+        if not self._writes_records and self._all_plain(turns):
+            done.records.append(record)
+            return done
         read, picture = None, None
         try:
             if self._reads_records:
@@ -79,6 +84,7 @@ class Recaster:
                     continue
                 picture = picture or Picture(record, self._sizes)
                 grounded, size = (read[number], picture.known) if read else self._decoded(words, picture)
+                done.notes["tags"] += has_tag(grounded.text)
                 if not self._writes_records:
                     written = before + self._encoded(grounded, size, done) + after
                     if written != value:
@@ -93,10 +99,25 @@ class Recaster:
             made = {key: value for key, value in record.items() if key not in grounded_chat.KEYS} if read else record
             if changed:
                 made = {**made, "conversations": [changed.get(n, turn) for n, turn in enumerate(turns)]}
+                size = picture.known if picture else None
+                if size is not None and stated(record) not in (None, size):
+                    made |= {"width": size[0], "height": size[1]}
             done.records.append(made)
+        elif not done.records and not self._writes_text:
+            done.records += self._bare(record, picture or Picture(record, self._sizes))
         elif len(done.records) > 1:
             done.records = [{**each, "id": f"{each.get('id', '')}-{n}"} for n, each in enumerate(done.records)]
         return done
+
+    def _bare(self, record: Json, picture: Picture) -> list[Json]:
+        """Return the record of a picture without boxes, for a form that lists pictures; none where it has no size."""
+        try:
+            size = picture.size()
+        except SampleError:
+            return []
+        if name_of(record) is None:
+            return []
+        return [named(json.loads(self._encode(Grounded(""), *size)), record, size)]
 
     def _all_plain(self, turns: list[Any]) -> bool:
         """Tell at once whether no turn holds anything of either form, as in most dialogues; False says nothing."""
@@ -123,7 +144,8 @@ class Recaster:
             raise SampleError("bad_record", "a turn without a text")
         read = grounded_chat.readings(record, self._instances, self._decode)
         if any(grounded.regions for grounded in read):
-            picture.known = grounded_chat.size_of(record, self._instances)
+            picture.known = None
+            picture.size(grounded_chat.size_of(record, self._instances))
         return read
 
     def _record(self, record: Json) -> Recast:
@@ -134,8 +156,13 @@ class Recaster:
             written = self._encoded(grounded, size, done)
         except SampleError as error:
             raise Refused(error.code, error.detail) from error
+        of_coco(record, done.lost)
         if self._writes_records:
             done.records.append(named(json.loads(written), record, size))
+            return done
+        if not written.strip():
+            done.notes["empty"] += 1
+            done.records.append(named({"conversations": []}, record, size or stated(record)))
             return done
         question = dialogue.GROUNDED if grounded.regions else dialogue.CAPTION
         marker = f"{dialogue.IMAGE}\n" if name_of(record) is not None else ""
@@ -173,7 +200,12 @@ class Recaster:
         if self._writes_text and not self._reads_text and not grounded.text:
             grounded = listed(grounded)
         if grounded.regions or grounded.relations:
-            done.boxes += self._losses.tally(grounded, done.lost)
+            boxes = self._losses.tally(grounded, done.lost)
+            done.boxes += boxes
+            if not boxes and not self._writes_text and not self._writes_records:
+                if not grounded.text.strip():
+                    raise SampleError("no_boxes", "nothing but phrases without boxes")
+                return grounded.text  # words of which the form marks nothing
         elif not self._writes_text and not self._writes_records:
             return grounded.text  # a question beside boxes stays a question
         text: str = self._encode(grounded, *(size or _ANY))

@@ -84,7 +84,29 @@ def dialogues(name: str) -> list[str]:
     """Return some dialogues as JSON."""
     _, median, sigma, turns, boxed, _ = SHAPES[name]
     rng = np.random.default_rng(len(name))
-    words = np.array("the a of man woman red bus dog table left right with two people on street sign blue cup".split())
+    words = np.array(
+        [
+            "the",
+            "a",
+            "of",
+            "man",
+            "woman",
+            "red",
+            "bus",
+            "dog",
+            "table",
+            "left",
+            "right",
+            "with",
+            "two",
+            "people",
+            "on",
+            "street",
+            "sign",
+            "blue",
+            "cup",
+        ]
+    )
     found = []
     for _ in range(KINDS):
         said = []
@@ -134,16 +156,17 @@ def run(work: Path) -> list[Row]:
     (out,) = (work / "root/exports").rglob("as_mix_4m.json")
     assert facts["export"]["records"] == facts["samples"]
     case = "as_mix_4m, end to end"
-    ceiling = 100 * facts["ceiling"]
-    full = 100 * facts["fill"]
+    full, ceiling = 100 * facts["fill"], 100 * facts["ceiling"]
+    tokens, cost = facts["token_balance"], facts["cost_balance"]
+    near = full >= min(99.9, ceiling - 0.3)
     return [
         Row(case, "wall", "s", wall, None, None, "", None),
         Row(case, "CPU", "s", usage.ru_utime + usage.ru_stime, None, None, "", None),
         Row(case, "peak memory", "MB", usage.ru_maxrss / 1024, None, None, "", None),
         Row(case, "samples drawn", "", facts["samples"], None, None, "", None),
-        Row(case, f"filled, by {facts['packer']}", "%", full, None, ceiling, "99.9, or ceiling - 0.3", full >= min(99.9, ceiling - 0.3)),
-        Row(case, "tokens, busiest rank / mean", "ratio", facts["token_balance"], None, 1.0, "<= 1.002", facts["token_balance"] <= 1.002),
-        Row(case, "cost, busiest rank / mean", "ratio", facts["cost_balance"], None, 1.0, "<= 1.02", facts["cost_balance"] <= 1.02),
+        Row(case, f"filled, by {facts['packer']}", "%", full, None, ceiling, "99.9, or ceiling - 0.3", near),
+        Row(case, "tokens, busiest rank / mean", "ratio", tokens, None, 1.0, "<= 1.002", tokens <= 1.002),
+        Row(case, "cost, busiest rank / mean", "ratio", cost, None, 1.0, "<= 1.02", cost <= 1.02),
         Row(case, "as_mix_4m.json", "MB", out.stat().st_size / 1e6, None, None, "", None),
     ]  # fmt: skip
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from curate.codecs import asv2, plain
 from curate.errors import SampleError
-from curate.grounding import asv2_ints, asv2_read
+from curate.grounding import asv2_ints, asv2_read, rec
 from curate.kernels.boxes import square_pad
 from curate.sample import Grounded, Region, Relation
 
@@ -212,7 +212,7 @@ def test_several_box_lists_of_a_phrase_and_a_predicate():
         "<box>[[1, 2, 3, 4]]</box><box>[[5, 6, 7, 8]]</box>"
         "<box>[[9, 9, 10, 10]]</box><box>[[1, 2, 3, 4]]</box>"
     )
-    grounded = asv2.decode(text, 640, 480)
+    grounded = asv2.decode(text, 640, 640)
     assert len(grounded.regions[0].boxes) == 3
     assert [(r.subjects, r.objects) for r in grounded.relations] == [((0,), (1,)), ((2,), (0,))]
 
@@ -242,7 +242,7 @@ def test_several_box_lists_of_a_phrase_and_a_predicate():
 )
 def test_malformed_text_is_named_with_its_place(text, position):
     with pytest.raises(SampleError) as caught:
-        asv2.decode(text, 640, 480)
+        asv2.decode(text, 640, 640)
     assert caught.value.code == "bad_rec"
     assert caught.value.detail.endswith(f"at character {position}")
     assert len(caught.value.detail) < 200
@@ -375,8 +375,78 @@ def test_a_middle_is_that_of_all_that_is_written_alike(size, p, axes):
     for axis in axes(*size):
         written = [axis[n] for n in range(1000)]
         assert written == sorted(written)
+        if not axis.first - 1 <= p <= axis.last + 1:
+            with pytest.raises(KeyError):
+                axis.middles[p]
+            continue
         low, high = sum(n < p for n in written), sum(n <= p for n in written)
         assert axis.middles[p] == min((low + high) / 2 / 999, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "fits"),
+    [
+        ("100, 20, 300, 900", (640, 427), False),
+        ("100, 20, 300, 100", (640, 427), False),
+        ("100, 164, 300, 832", (640, 427), True),
+        ("100, 163, 300, 832", (640, 427), False),
+        ("100, 164, 300, 833", (640, 427), False),
+        ("100, 164, 300, 164", (640, 427), False),
+        ("20, 100, 300, 300", (427, 640), False),
+        ("20, 100, 300, 300", (640, 640), True),
+    ],
+)
+def test_a_box_in_the_padding_is_refused(box, size, fits):
+    for text in (f"a <ref>cat</ref><box>[[{box}]]</box>", f"a <ref>cat</ref> <box>[[{box}]]</box>"):
+        if fits:
+            ((x0, y0, x1, y1),) = asv2.decode(text, *size).regions[0].boxes
+            assert x0 < x1 and y0 < y1
+        else:
+            with pytest.raises(SampleError, match=r"bad_rec: .*asv2_unpadded.* at character \d+"):
+                asv2.decode(text, *size)
+
+
+@given(boxes, sizes)
+def test_what_is_written_is_never_in_the_padding(box, size):
+    asv2.decode(asv2.encode(one(box), *size), *size)
+
+
+WORDS = ("cat", "<", "<3", ">", "<br>", "\n", " ", "5 < 6 ", "<image>", "</i>", "Unknown")
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=6), st.data())
+@settings(max_examples=300)
+def test_official_parsers_read_what_is_written(words, data):
+    """Or it is refused; with no region, or no "<" and no phrase of two lines, it is written."""
+    text = "".join(words)
+    ends = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4, unique=True)))
+    spans = list(zip(ends[::2], ends[1::2], strict=False))
+    regions = [Region(text[a:b], ((0.1, 0.1, 0.5, 0.5),), start=a, end=b) for a, b in spans]
+    grounded = Grounded(text, tuple(regions), (Relation("", (0,), (0,)),) if regions else ())
+    wanted: dict[str, int] = {}
+    for region in regions:
+        wanted[region.phrase] = wanted.get(region.phrase, 0) + 1
+    plain_spans = "<" not in text and not any("\n" in name for name in wanted)
+    for each in (grounded, Grounded(text, tuple(regions))):
+        try:
+            written = asv2.encode(each, 90, 90)
+        except SampleError as error:
+            assert error.code == "reserved_tag" and not plain_spans and "at character" in error.detail
+            assert regions
+        else:
+            assert {name: len(found) for name, found in rec.parse(written).objects.items()} == wanted
+
+
+@pytest.mark.parametrize("text", ["I <3 my cat", "cat <br>", "5 < 6 cat", "red\ncat"])
+def test_what_official_parsers_would_misread_is_refused(text):
+    start = 0 if text.startswith("red") else text.index("cat")
+    grounded = Grounded(text, (Region(text[start:], ((0, 0, 1, 1),), start=start, end=text.index("cat") + 3),))
+    if text == "cat <br>":
+        assert asv2.decode(asv2.encode(grounded, 9, 9), 9, 9).text == text
+        grounded = Grounded(f"{text} cat", (Region("cat", ((0, 0, 1, 1),), start=9, end=12),))
+    with pytest.raises(SampleError, match=r"reserved_tag.* at character"):
+        asv2.encode(grounded, 9, 9)
+    assert asv2.encode(Grounded(text), 9, 9) == text
 
 
 def test_a_new_size_costs_what_is_asked_of_it():

@@ -106,7 +106,11 @@ def test_the_tolerance_is_reached_but_not_left_by_the_longest_pictures(short, lo
 def test_what_is_written_comes_back(text, spans, size):
     regions = tuple(Region(text[a:b], tuple(some), start=a, end=b) for a, b, some in spans)
     grounded = Grounded(text, regions)
-    written = asv2_unpadded.encode(grounded, *size)
+    try:
+        written = asv2_unpadded.encode(grounded, *size)
+    except SampleError as error:  # official parsers would misread it
+        assert error.code == "reserved_tag" and ("<" in text or "\n" in text)
+        return
     read = asv2_unpadded.decode(written, *size)
     assert read.text == text
     told = [r for i, r in enumerate(regions) if i not in asv2_unpadded.uncoded(grounded)]

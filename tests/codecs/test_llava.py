@@ -220,3 +220,18 @@ def test_reading_is_linear(before, each, after, size):
                 assert error.code in ("bad_llava", "reserved_tag")
 
     assert growth(read, size // 8) < 24
+
+
+def test_a_box_in_the_padding_is_refused():
+    far, wholly, fits, slim = (
+        "0.1, 0.0, 0.3, 0.9",
+        "0.1, 0.1, 0.3, 0.12",
+        "0.1, 0.16, 0.3, 0.83",
+        "0.1, 0.157, 0.3, 0.16",
+    )
+    for box in (far, wholly, slim):
+        with pytest.raises(SampleError, match=r"bad_llava: a box in the padding .* at character 6"):
+            llava.decode(f"a cat [{box}]", 640, 427)
+    ((x0, y0, x1, y1),) = llava.decode(f"a cat [{fits}]", 640, 427).regions[0].boxes
+    assert x0 < x1 and y0 < y1
+    assert llava.decode(f"a cat [{far}]", 640, 640).regions

@@ -219,3 +219,18 @@ def test_reading_is_linear(before, each, after, size):
                 assert error.code in ("bad_shikra", "reserved_tag")
 
     assert growth(read, size // 8) < 24
+
+
+def test_a_box_in_the_padding_is_refused():
+    far, wholly, fits, slim = (
+        "0.1, 0.0, 0.3, 0.9",
+        "0.1, 0.1, 0.3, 0.12",
+        "0.1, 0.166, 0.3, 0.833",
+        "0.1, 0.1650, 0.3, 0.1655",
+    )
+    for box in (far, wholly, slim):
+        with pytest.raises(SampleError, match=r"bad_shikra: a box in the padding .* at character 6"):
+            shikra.decode(f"a cat [{box}]", 640, 427)
+    ((x0, y0, x1, y1),) = shikra.decode(f"a cat [{fits}]", 640, 427).regions[0].boxes
+    assert x0 < x1 and y0 < y1
+    assert shikra.decode(f"a cat [{far}]", 640, 640).regions

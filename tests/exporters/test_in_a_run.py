@@ -4,9 +4,9 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+import conforming
 import pyarrow.parquet as pq
 import pytest
-import trainers
 from conftest import Workshop
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -53,7 +53,7 @@ def test_packs_lengths_and_phrases(asked: pipeline.Run) -> None:
     assert max(len(pack) for pack in read) > 1
     assert all(row["num_tokens"] == lengths[row["id"]] for pack in read for row in pack)
     for pack in read:
-        trainers.qwen_vl(pack, folder)
+        conforming.qwen_vl(pack, folder)
     manifest = json.loads((folder / "manifest.json").read_bytes())
     assert (manifest["files"], manifest["picture_files"], manifest["phrases"]) == (["mixed.json"], 6, None)
 

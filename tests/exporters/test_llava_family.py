@@ -4,8 +4,8 @@ import json
 import tempfile
 from pathlib import Path
 
+import conforming
 import pytest
-import trainers
 from exported import SAID, bare, jpeg, pair, record, write
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ def test_llava_json(tmp_path: Path) -> None:
     records = [record(0, "asv2"), bare(), record(1, "asv2"), record(0, "asv2")]
     assert write("llava_json", tmp_path, records, "as_mix.json") == ("as_mix.json",)
     text = (tmp_path / "as_mix.json").read_text(encoding="utf-8")
-    rows = trainers.llava(json.loads(text), tmp_path)
+    rows = conforming.llava(json.loads(text), tmp_path)
     assert [row["id"] for row in rows] == ["id0", "bare0", "id1", "id0"]
     assert [row["conversations"] for row in rows] == [conversations(one.turns) for one in records]
     assert [row.keys() for row in rows[:2]] == [{"id", "image", "conversations"}, {"id", "conversations"}]
@@ -50,7 +50,7 @@ def test_llava_json_keeps_every_character(texts: list[str]) -> None:
 def test_llava_json_says_how_a_virtual_childs_picture_is_made(tmp_path: Path) -> None:
     placed = Placed((-1.0, 0.0, 64.0, 0.0, 1.0, 8.0), (64, 64), (127, 0, 5), ("hflip", "square_pad"))
     write("llava_json", tmp_path, [record(0, transform=placed), record(1)])
-    one, other = trainers.llava(json.loads((tmp_path / "mix.json").read_bytes()), tmp_path)
+    one, other = conforming.llava(json.loads((tmp_path / "mix.json").read_bytes()), tmp_path)
     assert one["transform"] == {
         "affine": [-1.0, 0.0, 64.0, 0.0, 1.0, 8.0],
         "size": [64, 64],
@@ -74,13 +74,13 @@ def test_pictures_lie_in_the_folder_that_readers_are_told(name: str, tmp_path: P
     files = write(name, tmp_path, [record(0, folder=FOLDER, image="coco/train2017/1.jpg")])
     assert (tmp_path / FOLDER / "coco/train2017/1.jpg").read_bytes() == jpeg(0)
     if name == "internvl":
-        assert trainers.internvl(tmp_path / files[0])["part"][0]["image"] == "coco/train2017/1.jpg"
+        assert conforming.internvl(tmp_path / files[0])["part"][0]["image"] == "coco/train2017/1.jpg"
     elif name == "llava_next":
-        trainers.llava_next(tmp_path / files[0], tmp_path / FOLDER)
+        conforming.llava_next(tmp_path / files[0], tmp_path / FOLDER)
     elif name == "qwen_vl":
-        trainers.qwen_vl(trainers.read_lines(tmp_path / files[0]), tmp_path / FOLDER)
+        conforming.qwen_vl(conforming.read_lines(tmp_path / files[0]), tmp_path / FOLDER)
     else:
-        trainers.llava(json.loads((tmp_path / files[0]).read_bytes()), tmp_path / FOLDER)
+        conforming.llava(json.loads((tmp_path / files[0]).read_bytes()), tmp_path / FOLDER)
 
 
 @pytest.mark.parametrize("file", ["mix.yaml", "mix.yml", "mix.json", "mix"])
@@ -88,7 +88,7 @@ def test_llava_next(tmp_path: Path, file: str) -> None:
     records = [record(0, "llava"), bare(), pair(1), bare(2)]
     files = write("llava_next", tmp_path, records, file)
     assert files == ("mix.yaml", "mix-part.jsonl", "mix-words.jsonl")
-    rows = trainers.llava_next(tmp_path / "mix.yaml", tmp_path)
+    rows = conforming.llava_next(tmp_path / "mix.yaml", tmp_path)
     assert [row["id"] for row in rows] == ["id0", "pair1", "bare0", "bare2"]
     assert rows[1]["image"] == ["images/t/1-a.jpg", "images/t/1-b.png"]
     assert rows[0]["conversations"] == conversations(records[0].turns)
@@ -98,7 +98,7 @@ def test_internvl(tmp_path: Path) -> None:
     records = [record(0, length=712), bare(length=33), pair(1), record(2)]
     files = write("internvl", tmp_path, records, "meta.json")
     assert files == ("meta.json", "meta-part.jsonl", "meta-words.jsonl")
-    parts = trainers.internvl(tmp_path / "meta.json")
+    parts = conforming.internvl(tmp_path / "meta.json")
     assert {name: [row["id"] for row in rows] for name, rows in parts.items()} == {
         "part": ["id0", "pair1", "id2"],
         "words": ["bare0"],
@@ -119,14 +119,14 @@ def test_internvl(tmp_path: Path) -> None:
 def test_a_component_may_be_called_anything(component: str, name: str, tmp_path: Path) -> None:
     files = write("internvl", tmp_path, [record(0, component=component)])
     assert files == ("mix.json", f"mix-{name}.jsonl")
-    assert list(trainers.internvl(tmp_path / "mix.json")) == [component]
+    assert list(conforming.internvl(tmp_path / "mix.json")) == [component]
 
 
 def test_components_that_would_share_a_file_do_not(tmp_path: Path) -> None:
     named = ["a/b", "a_b", "A_B", "a_b_1"]
     files = write("internvl", tmp_path, [record(n, component=one) for n, one in enumerate([*named, "a/b"])])
     assert len({name.lower() for name in files}) == 5
-    parts = trainers.internvl(tmp_path / "mix.json")
+    parts = conforming.internvl(tmp_path / "mix.json")
     assert {name: len(rows) for name, rows in parts.items()} == {"a/b": 2, "a_b": 1, "A_B": 1, "a_b_1": 1}
 
 
@@ -136,8 +136,8 @@ def test_qwen_vl(tmp_path: Path, file: str) -> None:
     assert write("qwen_vl", tmp_path, records, file) == (file,)
     path = tmp_path / file
     # The trainer takes what does not end with jsonl for one array.
-    rows = trainers.read_lines(path) if file.endswith("jsonl") else json.loads(path.read_bytes())
-    messages = trainers.qwen_vl(rows, tmp_path)
+    rows = conforming.read_lines(path) if file.endswith("jsonl") else json.loads(path.read_bytes())
+    messages = conforming.qwen_vl(rows, tmp_path)
     assert [row.get("num_tokens") for row in rows] == [99, None, None]
     images = [{"type": "image", "image": name} for name in ("images/t/1-a.jpg", "images/t/1-b.png")]
     assert messages[2][0]["content"] == [*images, {"type": "text", "text": "\nWhich is darker?"}]
@@ -154,7 +154,7 @@ def test_qwen_vl_packed(tmp_path: Path) -> None:
     ]
     assert all(row["num_tokens"] == 50 + int(row["id"][2:]) for pack in read for row in pack)
     for pack in read:
-        trainers.qwen_vl(pack, tmp_path)
+        conforming.qwen_vl(pack, tmp_path)
 
 
 @pytest.mark.parametrize(

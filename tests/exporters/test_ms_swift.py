@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+import conforming
 import pytest
-import trainers
 from exported import ASKED, BUS, CARS, PROJECT, bare, pair, record, write
 
 from curate import plugins
@@ -14,9 +14,9 @@ from curate.sample import Grounded, Region, Turn
 ASK = Grounded("<image>\nwhat?")
 
 
-def rows_of(folder: Path) -> list[trainers.Row]:
+def rows_of(folder: Path) -> list[conforming.Row]:
     """Read the rows and check them: modelscope/ms-swift docs/source_en/Customization/Custom-dataset.md."""
-    rows = trainers.read_lines(folder / "mix.jsonl")
+    rows = conforming.read_lines(folder / "mix.jsonl")
     for row in rows:
         said = "".join(message["content"] for message in row["messages"])
         objects = row["objects"]

@@ -93,6 +93,8 @@ def read(path: Path) -> Rows:
 
 
 def said(name: str, row: dict[str, Any], size: tuple[int, int]) -> Grounded:
+    if not row.get("conversations", True):  # a picture without words and boxes
+        return Grounded("")
     text = json.dumps(row) if holds_records(codec(name)) else row["conversations"][1]["value"]
     found: Grounded = codec(name).decode(text, *size)
     return found
@@ -149,13 +151,16 @@ def test_there_and_back(name: str, to: str, shared: Path, tmp_path: Path) -> Non
     assert (
         done.written
         == len(there)
-        == len([row for row in rows if said(from_, row, sized(row)).regions or done.left == 0])
+        == len([row for row in rows if said(from_, row, sized(row)).regions or done.left == 0 or to == "coco"])
     )
     seen = written = 0
     by_name = {layouts.name_of(row): row for row in rows}
     for out, again in zip(there, home, strict=True):
         row = by_name[layouts.name_of(out)]
         size = sized(row)
+        if not said(from_, row, size).regions and to == "coco":
+            assert (out["annotations"], again["conversations"]) == ([], [])
+            continue
         if not said(from_, row, size).regions:
             assert out["conversations"] == again["conversations"] == row["conversations"]
             continue
