@@ -102,6 +102,6 @@ def test_a_value_is_not_expanded_again(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CURATE_Y", raising=False)
     with pytest.raises(ConfigError, match="CURATE_Y is not set") as error:
-        expand("${CURATE_Y}/a", "mine")
+        expand("${CURATE_Y}/a", "catalogs/mine.yaml")
     assert error.value.file == "catalogs/mine.yaml"
     assert error.value.where == "uri"

@@ -793,7 +793,7 @@ JSONS = st.recursive(
 
 
 @hypothesis.given(st.lists(JSONS, max_size=4), st.sampled_from(CODECS), st.sampled_from(CODECS))
-@hypothesis.settings(max_examples=150, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(max_examples=60, suppress_health_check=list(hypothesis.HealthCheck))
 def test_whatever_a_file_holds_is_written_or_kept_aside(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Any], from_: str, to: str
 ) -> None:

@@ -45,7 +45,7 @@ def test_the_projects_own_file_is_described(tmp_path: Path) -> None:
     [
         ("# One sentence\n# over two lines. And another.\nfrom: x\n", "One sentence over two lines."),
         ("# Without an end\n# at all\n\n# Apart.\nfrom: x\n", "Without an end at all"),
-        ("#\n# - Odd signs, 0.5 and x.y; more.\n", "Odd signs, 0.5 and x.y;"),
+        ("#\n# - Odd signs, 0.5 and x.y; more.\n", "Odd signs, 0.5 and x.y"),
         ("from: x\n# Too late.\n", ""),
         ("", ""),
     ],

@@ -68,7 +68,7 @@ def test_the_published_example_reads_and_writes():
 
 
 @given(boxes, sizes)
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_the_error_stays_below_the_tolerance(box, size):
     (region,) = asv2.decode(asv2.encode(one(box), *size), *size).regions
     before, after = square_pad([box], size)[0], square_pad(region.boxes, size)[0]
@@ -91,7 +91,7 @@ some_spans = st.lists(
 
 
 @given(words, some_spans, st.data())
-@settings(max_examples=400)
+@settings(max_examples=60)
 def test_nothing_vanishes_silently(text, spans, data):
     size = (640, 480)
     regions = tuple(
@@ -327,7 +327,7 @@ PIECES += [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
-@settings(max_examples=400)
+@settings(max_examples=60)
 def test_the_short_way_reads_what_the_long_one_does(text):
     assert outcome(text) == outcome(text, short=False)
 
@@ -354,7 +354,7 @@ ninths = st.integers(0, 999).map(lambda n: n / 999)
 
 
 @given(st.data(), sizes | st.tuples(st.integers(1, 5), st.integers(1, 5)))
-@settings(max_examples=500)
+@settings(max_examples=60)
 def test_the_integers_are_those_of_the_chain(data, size):
     """Each share is taken for the whole pixel it lies near, then for 0 to 999, and then through the pad."""
     x = st.integers(0, size[0]).map(lambda n: n / size[0]) | unit | thousandths | ninths
@@ -415,7 +415,7 @@ WORDS = ("cat", "<", "<3", ">", "<br>", "\n", " ", "5 < 6 ", "<image>", "</i>", 
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=6), st.data())
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_official_parsers_read_what_is_written(words, data):
     """Or it is refused; with no region, or no "<" and no phrase of two lines, it is written."""
     text = "".join(words)

@@ -86,7 +86,7 @@ def test_the_plain_integers_of_the_paper_are_read_too():
 
 
 @given(boxes, sizes)
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_the_error_stays_below_the_tolerance(box, size):
     (region,) = asv2_unpadded.decode(asv2_unpadded.encode(one(box), *size), *size).regions
     assert max(abs(a - b) for a, b in zip(box, region.boxes[0], strict=True)) <= asv2_unpadded.TOLERANCE
@@ -102,7 +102,7 @@ def test_the_tolerance_is_reached_but_not_left_by_the_longest_pictures(short, lo
 
 
 @given(texts, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.lists(boxes, max_size=3))), sizes)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_what_is_written_comes_back(text, spans, size):
     regions = tuple(Region(text[a:b], tuple(some), start=a, end=b) for a, b, some in spans)
     grounded = Grounded(text, regions)

@@ -60,7 +60,7 @@ def test_regions_of_one_phrase_are_one_category():
 
 
 @given(st.lists(regions, max_size=6), sizes)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_what_is_written_comes_back(drawn, size):
     grounded = Grounded("", tuple(Region(phrase, tuple(some)) for phrase, some in drawn))
     written = coco.encode(grounded, *size)

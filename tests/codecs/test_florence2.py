@@ -67,7 +67,7 @@ def test_numbers_are_floored_as_published():
 
 
 @given(grounded(), st.sampled_from(SIZES))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_what_is_held_comes_back(before, size):
     phrases_come_back(florence2, before, size, merges=False)
 

@@ -87,7 +87,7 @@ def test_entries_of_one_span_are_one_region_with_the_least_score():
 
 
 @given(texts, st.lists(regions, max_size=6), sizes)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_what_is_written_comes_back(text, drawn, size):
     some = tuple(
         Region(text[max(a, 0) : max(a, 0) + n], tuple(found), start=a, end=a + n, score=score, tags=tag)

@@ -104,7 +104,7 @@ def test_a_tail_that_does_not_fit(value, where):
 
 
 @given(grounded(), st.sampled_from(SIZES))
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_what_is_written_comes_back(sample, size):
     try:
         written = gvc.encode(sample, *size)

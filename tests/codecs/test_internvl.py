@@ -52,7 +52,7 @@ def test_every_whole_pixel_is_truncated_as_published(size):
 
 
 @given(grounded(), st.sampled_from(SIZES))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_what_is_held_comes_back(before, size):
     comes_back(internvl, before, size)
 

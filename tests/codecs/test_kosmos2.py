@@ -68,7 +68,7 @@ def test_a_bare_box_stands_in_the_text():
 
 
 @given(boxes())
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_cells_are_rounded_as_the_processor_does(box):
     x1, y1, x2, y2 = box
     left, top, right, bottom = (*map(math.floor, (x1 * 32, y1 * 32)), *map(math.ceil, (x2 * 32 - 1, y2 * 32 - 1)))
@@ -100,7 +100,7 @@ def test_every_pair_of_cells_is_written_as_it_was_read():
 
 
 @given(grounded(), st.sampled_from(SIZES))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_what_is_held_comes_back(before, size):
     comes_back(kosmos2, before, size)
 

@@ -100,7 +100,7 @@ def test_a_phrase_of_several_stretches_has_no_place():
 
 
 @given(texts, st.lists(regions, max_size=6), sizes)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_what_is_written_comes_back(text, drawn, size):
     some = tuple(
         Region(phrase, tuple(found)) if span is None else Region(phrase, tuple(found), start=span[0], end=span[1])

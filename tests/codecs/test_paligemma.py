@@ -40,7 +40,7 @@ def test_numbers_are_rounded_to_1023():
 
 
 @given(grounded(), st.sampled_from(SIZES))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_what_is_held_comes_back(before, size):
     phrases_come_back(paligemma, before, size, merges=True)
 

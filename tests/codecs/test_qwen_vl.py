@@ -46,7 +46,7 @@ def test_a_thousand_is_read_as_999():
 
 
 @given(grounded(), st.sampled_from(SIZES))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_what_is_held_comes_back(before, size):
     comes_back(qwen_vl, before, size)
 

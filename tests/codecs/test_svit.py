@@ -108,7 +108,7 @@ PIECES += [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
-@settings(max_examples=400)
+@settings(max_examples=60)
 def test_the_short_way_reads_what_the_long_one_does(text):
     assert outcome(text) == outcome(text, short=False)
 
@@ -192,7 +192,7 @@ texts = st.lists(
 
 
 @given(texts.map("".join), st.sampled_from([*SIZES, (100, 99), (3, 2)]), st.integers(0, 2))
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_one_pass_is_what_replacing_in_order_makes(text, size, rounds):
     for _ in range(rounds):  # what the rule makes of a text, before or behind it: chains of replacements
         text = f"{replaced_in_order(text, *size)} {text}" if rounds == 1 else f"{text} {replaced_in_order(text, *size)}"
@@ -256,7 +256,7 @@ HOSTILE = [
 
 
 @given(grounded(), st.sampled_from(SIZES))
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_what_is_written_comes_back(sample, size):
     try:
         written = svit.encode(sample, *size)

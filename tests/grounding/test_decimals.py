@@ -20,7 +20,7 @@ boxes = st.tuples(unit, unit, unit, unit).map(
 
 
 @given(boxes, st.sampled_from([None, *SIZES]), st.sampled_from([2, 3]), st.booleans())
-@settings(max_examples=500)
+@settings(max_examples=60)
 def test_a_writer_rounds_as_python_does(box, padded, digits, short):
     exact = decimals.to_pad(box, *padded) if padded else box
     expected = [repr(round(v, digits)) if short else f"{v:.{digits}f}" for v in exact]
@@ -101,7 +101,7 @@ texts = st.text(st.sampled_from("ab c"), max_size=12)
 @given(
     texts, st.lists(st.tuples(st.integers(-1, 13), st.integers(-1, 13), st.integers(0, 2)), max_size=5), st.booleans()
 )
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_the_short_way_tells_what_the_long_one_does(text, spans, ordered):
     spans = sorted(spans) if ordered else spans
     regions = tuple(Region("", ((0.0, 0.0, 1.0, 1.0),) * boxes, start=a, end=b) for a, b, boxes in spans)

@@ -131,7 +131,7 @@ regions = st.lists(
 
 
 @given(regions, st.sampled_from(POLICIES))
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_the_choice_agrees_with_the_plain_form(found, policy):
     grounded = Grounded(TEXT, tuple(found))
     resolution = resolve(grounded, policy)

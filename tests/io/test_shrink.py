@@ -48,7 +48,7 @@ def photo(wide: int = 1064, high: int = 800, seed: int = 3) -> np.ndarray:
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_it_is_a_box_filter(wide, high, data):
     size = data.draw(st.integers(1, wide)), data.draw(st.integers(1, high))
     # Where an edge runs through the centre of a pixel, Pillow's rounding decides whose it is.

@@ -15,7 +15,7 @@ some = st.lists(st.tuples(*[coordinate] * 4), max_size=12).map(lambda found: np.
 
 
 @given(some, st.integers(1, 4000), st.integers(1, 4000))
-@settings(max_examples=300)
+@settings(max_examples=80)
 def test_facts_agree_with_the_plain_form(columns, width, height):
     facts = box_facts.box_facts_of_columns(columns, width, height)
     for place, (x0, y0, x1, y1) in enumerate(columns.T.tolist()):

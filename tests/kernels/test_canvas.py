@@ -65,7 +65,7 @@ def test_a_plane_of_whole_samples_is_laid_as_pixels_are(width, height, steps):
 
 
 @given(sides, sides, moves, st.sampled_from([(1, 1), (2, 1), (2, 2), (1, 2), (4, 1)]))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_chroma_is_the_mean_of_what_lies_under_a_sample(width, height, steps, step):
     canvas, _ = laid((width, height), steps)
     across, down = step

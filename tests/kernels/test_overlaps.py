@@ -71,7 +71,7 @@ scored = st.lists(st.lists(st.tuples(box, st.sampled_from([0.1, 0.5, 0.9, math.n
 
 
 @given(scored, st.sampled_from([0.0, 0.3, 0.5, 1.0]))
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_suppression_agrees_with_the_plain_form(found, limit):
     flat, offsets = laid([[b for b, _ in group] for group in found])
     expected = []

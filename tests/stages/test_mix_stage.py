@@ -102,8 +102,8 @@ def test_the_order_of_files_and_rows_is_of_no_consequence(tokens: list[int], ran
 def test_half_as_many_ranks_keep_their_steps() -> None:
     tables = [lengths(list(range(1, 400)))]
     draws = drawn({PARTS[0]: tables[0]}, None, 1)
-    four = planned(draws, Recipe(Limits(512), ranks=4, per_rank=1), "m", "d")[0]
-    two = planned(draws, Recipe(Limits(512), ranks=2, per_rank=2), "m", "d")[0]
+    four = planned(draws, Recipe(Limits(512), ("best_fit_decreasing",), ranks=4, per_rank=1), "m", "d")[0]
+    two = planned(draws, Recipe(Limits(512), ("best_fit_decreasing",), ranks=2, per_rank=2), "m", "d")[0]
     keys = ("sample_id", "pack", "slot", "step")
     assert sorted(zip(*(four[key].to_pylist() for key in keys), strict=True)) == sorted(
         zip(*(two[key].to_pylist() for key in keys), strict=True)
