@@ -98,7 +98,7 @@ def reading_grows(codec, before: str, unit: str, after: str, megabytes: float = 
             assert error.code == f"bad_{codec.__name__.rsplit('.', 1)[-1]}"
             assert len(error.detail) < 400
 
-    return growth(read, int(megabytes * 1e6 / len(unit) / 8))
+    return growth(read, int(megabytes * 1e6 / len(unit) / 32))
 
 
 def boxes_per_second(codec, count: int = 2000) -> float:

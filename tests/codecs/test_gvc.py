@@ -265,7 +265,7 @@ def test_reading_is_linear(each, size):
         except SampleError as error:
             assert error.code == "bad_gvc"
 
-    assert growth(read, size // 8) < 24
+    assert growth(read, size // 32) < 24
 
 
 # scripts/data_process/{utils,combine_detail_data,combine_conversation_data,make_coco_instruct_data}.py

@@ -219,7 +219,7 @@ def test_reading_is_linear(before, each, after, size):
             except SampleError as error:
                 assert error.code in ("bad_llava", "reserved_tag")
 
-    assert growth(read, size // 8) < 24
+    assert growth(read, size // 32) < 24
 
 
 def test_a_box_in_the_padding_is_refused():

@@ -215,4 +215,4 @@ def test_reading_is_linear(before, each, after, size):
             except SampleError as error:
                 assert error.code in ("bad_pink", "reserved_tag")
 
-    assert growth(read, size // 8) < 24
+    assert growth(read, size // 32) < 24
