@@ -33,7 +33,9 @@ def publish(name: str, rows: list[Row]) -> None:
         met = {True: "yes", False: "NO", None: ""}[row.met]
         print(f"{row.case:<34} {row.metric + ', ' + row.unit:<26} {' '.join(cells)}  {row.goal:<22} {met}")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    (FOLDER / f"{name}.json").write_text(
+        json.dumps([asdict(row) for row in rows], indent=1, default=lambda value: value.item()) + "\n"
+    )
     sys.exit(0 if all(row.met is not False for row in rows) else 1)
 
 
