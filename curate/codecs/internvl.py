@@ -1,13 +1,13 @@
 """InternVL's form: `<ref>phrase</ref><box>[[x1, y1, x2, y2], ...]</box>`, integers 0 to 1000 of the whole picture.
 
 Unlike All-Seeing v2's, which looks the same, the picture is not padded and the unit is 1/1000. Numbers are
-truncated, `int(x / width * 1000)`, as the maintainers wrote of their training data (OpenGVLab/InternVL issue 285).
+truncated, `int(x / width * 1000)`, as the maintainers wrote of their training data (OpenGVLab/InternVL#285).
 Their documentation rounds instead (internvl.readthedocs.io, "Chat Data Format"), and so do its examples: the
 published `[[243, 469, 558, 746]]` truncates to 243, 468, 557, 745. Both lie within a unit of each other.
 
-Several boxes of a phrase stand in one list (issue 1063). The tags are tokens of InternVL's tokenizers. Boxes that no
-phrase names stand in the text by themselves. What the form cannot hold: relations, a region's score and tags, a
-phrase that is not the text of its span, and whatever `uncoded` lists; `<quad>` is no tag of this codec.
+Several boxes of a phrase stand in one list (OpenGVLab/InternVL#1063). The tags are tokens of InternVL's tokenizers.
+Boxes that no phrase names stand in the text by themselves. What the form cannot hold: relations, a region's score and
+tags, a phrase that is not the text of its span, and whatever `uncoded` lists; `<quad>` is no tag of this codec.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 `<|object_ref_start|>phrase<|object_ref_end|><|box_start|>(x1,y1),(x2,y2)<|box_end|>`; "apart from the renaming of
 these special characters, all other details are consistent with the implementation in Qwen-VL, including the
-normalization of coordinates", say the maintainers (QwenLM/Qwen3-VL issue 105). So integers of [0, 1000) of the whole
+normalization of coordinates", say the maintainers (QwenLM/Qwen3-VL#105). So integers of [0, 1000) of the whole
 picture; see codec `qwen_vl` for their rounding, which is not published, and for what later models write instead.
 
 Boxes that no phrase names stand in the text by themselves. What the form cannot hold: relations, a region's score

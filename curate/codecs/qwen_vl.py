@@ -1,9 +1,9 @@
 """Qwen-VL's form: `<ref>phrase</ref><box>(x1,y1),(x2,y2)</box>`, integers of [0, 1000) of the whole picture.
 
 QwenLM/Qwen-VL README ("normalized values in the range [0, 1000)"); Bai et al., "Qwen-VL". Each box has tags of its
-own: `<ref> Two apples</ref><box>(302,257),(582,671)</box><box>(603,252),(878,642)</box>` (TUTORIAL.md). The tags
-are tokens of the tokenizer. How the training data were rounded is not published: the maintainers say coordinate /
-side * 1000 (issue 170) and the tokenizer draws at n / 1000, their evaluation divides by 999 (evaluate_grounding.py).
+own: `<ref> Two apples</ref><box>(302,257),(582,671)</box><box>(603,252),(878,642)</box>` (TUTORIAL.md). The tags are
+tokens of the tokenizer. How the training data were rounded is not published: the maintainers say coordinate / side *
+1000 (QwenLM/Qwen-VL#170) and the tokenizer draws at n / 1000, their evaluation divides by 999 (evaluate_grounding.py).
 Here a number is truncated, `int(x / width * 1000)`, and at most 999, which is what [0, 1000) allows; 1000 is read as
 999.
 

@@ -9,9 +9,7 @@ import glob as local_glob
 import io
 import os
 import re
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,9 @@ from typing import Any, BinaryIO, cast
 import fsspec
 
 from curate.errors import ConfigError, CurateError, OutsideError
+from curate.io.replacing import TEMP_PREFIX as TEMP_PREFIX
+from curate.io.replacing import link_or_copy, replace, write_new
 
-TEMP_PREFIX = "._tmp"
-"""Names that begin so are half-written files: never listed, safe to delete when nothing runs."""
 READ_BLOCK_BYTES = 4 << 20
 """How much of a remote file one ranged request reads ahead."""
 
@@ -115,7 +113,7 @@ def write_bytes(uri: str, data: bytes | memoryview) -> None:
     path = local_path(uri)
     with _outside(uri, writing=True):
         if path is not None:
-            _replace(path, lambda temporary: _write_new(temporary, data))
+            replace(path, lambda temporary: write_new(temporary, data))
         else:
             _writable(uri).pipe_file(uri, bytes(data))
 
@@ -130,7 +128,7 @@ def put_file(local_file: Path, uri: str) -> None:
         raise FileNotFoundError(str(local_file))
     with _outside(uri, writing=True):
         if path is not None:
-            _replace(path, lambda temporary: _link_or_copy(local_file, temporary))
+            replace(path, lambda temporary: link_or_copy(local_file, temporary))
         else:
             _writable(uri).put_file(str(local_file), uri)
 
@@ -265,43 +263,3 @@ def _outside(uri: str, writing: bool = False) -> Iterator[None]:
     except Exception as error:
         # s3fs, aiohttp and huggingface_hub have no error in common but this.
         raise OutsideError(f"{uri}: {type(error).__name__}: {error}") from error
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file under a temporary name beside `path`, then give it the name for good.
-
-    A link is followed; what stands there and is no file (a device, a pipe) is refused, not replaced.
-    """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        raise IsADirectoryError(f"{path} is no regular file") if path.is_dir() else OutsideError(f"{path} is no file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMP_PREFIX}-{secrets.token_hex(8)}"
-    try:
-        write(temporary)
-        _sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    # The name itself is durable only when the folder is.
-    _sync(path.parent)
-
-
-def _write_new(path: Path, data: bytes | memoryview) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source.resolve())
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -36,7 +36,7 @@ def test_the_published_examples_read_and_write():
 
 
 def test_numbers_are_truncated_as_the_maintainers_wrote():
-    # OpenGVLab/InternVL issue 285: int(x1 / width * 1000), and so on.
+    # OpenGVLab/InternVL#285: int(x1 / width * 1000), and so on.
     for size in SIZES:
         px = tuple(side * share // 10 for side, share in zip((*size, *size), (1, 2, 7, 9), strict=True))
         box = tuple(p / side for p, side in zip(px, (*size, *size), strict=True))

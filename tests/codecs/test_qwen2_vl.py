@@ -7,7 +7,7 @@ from curate.codecs import qwen2_vl, qwen_vl
 from curate.errors import SampleError
 from curate.sample import Grounded, Region
 
-# QwenLM/Qwen3-VL issue 105, the maintainers' sample of a grounded caption, its first half.
+# QwenLM/Qwen3-VL#105, the maintainers' sample of a grounded caption, its first half.
 WOMAN = (
     "In the image,<|object_ref_start|>a woman<|object_ref_end|><|box_start|>(462,371),(709,785)<|box_end|> "
     "is sitting on the beach with"
