@@ -1,6 +1,6 @@
 """The gate of one mix: its lists of benchmarks, what is known of the candidates, and what may still be drawn."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,16 +13,20 @@ from curate import schema
 from curate.catalog import expand
 from curate.io import storage, tables
 from curate.io.image_data import id_joins
-from curate.io.warehouse import Warehouse, read_sql
+from curate.io.warehouse import Warehouse
 from curate.layout import facts_file
 from curate.mix_job import Gate
-from curate.plugins import Project, sql_report
+from curate.plugins import Project
 from curate.stages import foreign, gate, mix
+from curate.stages.candidates import Curated
 from curate.stages.eval_lists import EvalList, eval_list_of_dataset, eval_list_of_file
 from curate.stages.facts import FACTS, facts_of
 
 FILES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 """Endings of what is a file, not a dataset."""
+
+Source = tuple[str, foreign.File | Curated]
+"""What a component is drawn from: its digest, and where it lies."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,11 @@ class Gating:
         return {f"gate {each.name}": schema.content_digest(each.table) for each in self.lists}
 
     def passed(
-        self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, tuple[str, foreign.File | None]]
+        self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, Source]
     ) -> tuple[dict[mix.Part, pa.Table], dict[str, Any]]:
         """Return the candidates with the gate's reasons, and what it found, as the manifest tells it.
 
-        `sources` has, by component, the digest of what it is drawn from, and its file where it is one.
+        `sources` has, by component, the digest of what it is drawn from, and where that lies.
         """
         facts = {part.name: self._facts(part, *sources[part.name]) for part in candidates}
         gone = {part.name: pc.is_valid(table["reason"]).to_numpy() for part, table in candidates.items()}
@@ -76,20 +80,15 @@ class Gating:
             return eval_list_of_dataset(self.warehouse, said, self.project)
         return eval_list_of_file(self._expanded(said, f"gate.against[{place}]"), ids=self.said.numbers)
 
-    def _facts(self, part: mix.Part, source: str, file: foreign.File | None) -> pa.Table:
+    def _facts(self, part: mix.Part, digest: str, source: foreign.File | Curated) -> pa.Table:
         """Return FACTS of a component's candidates, from where they stand already if they do."""
-        key = schema.digest_of([source, part.recipe, gate.VERSION])[:16]
-        path = facts_file(self.root, part.name if file else part.job, key)
+        key = schema.digest_of([digest, part.recipe, gate.VERSION])[:16]
+        path = facts_file(self.root, part.name if isinstance(source, foreign.File) else part.job, key)
         if not storage.exists(path):
-            batches = foreign.samples(file) if file else self._samples(part)
-            found = [facts_of(batch, self.project, self.warehouse) for batch in batches]
+            found = [facts_of(batch, self.project, self.warehouse) for batch in source.all_samples()]
             tables.write_table(path, pa.concat_tables([FACTS.empty_table(), *found]), {})
         facts = tables.read_table(path)
         return facts.set_column(0, "place", pa.array(np.arange(facts.num_rows)))
-
-    def _samples(self, part: mix.Part) -> Iterator[pa.Table]:
-        sql = read_sql(sql_report("component", self.project))
-        yield from self.warehouse.batches(sql, {"job": part.job, "recipe": part.recipe})
 
     def _expanded(self, text: str, where: str) -> str:
         return expand(text, f"jobs/{self.name}.yaml", where)

@@ -89,9 +89,9 @@ def mix_folder(root: str, job: str) -> str:
     return f"{root.rstrip('/')}/mixes/{job}"
 
 
-def measured_file(root: str, job: str, key: str) -> str:
-    """The lengths of one job's samples under one token model and written form."""
-    return f"{root.rstrip('/')}/lengths/{job}/{key}.parquet"
+def lengths_folder(root: str, job: str, key: str) -> str:
+    """The lengths of one job's samples under one token model and written form, a file for each shard."""
+    return f"{root.rstrip('/')}/lengths/{job}/{key}"
 
 
 def facts_file(root: str, job: str, key: str) -> str:

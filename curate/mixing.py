@@ -1,33 +1,35 @@
 """A job that mixes: measure the components, draw, pack, lay out, and freeze the plan with its manifest."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import inventory, plugins, schema
+from curate import inventory, schema
 from curate.catalog import expand
+from curate.driver import Driver
 from curate.export_job import Export
-from curate.gating import Gating
+from curate.gating import Gating, Source
 from curate.grounding.resolve import Policy
 from curate.io import storage, tables
 from curate.io.records import read_json
-from curate.io.warehouse import Warehouse, read_sql
+from curate.io.warehouse import Warehouse
 from curate.kernels.packing import Limits
-from curate.layout import measured_file, mix_folder
+from curate.layout import Layout, mix_folder
 from curate.manifest import Books, Manifest
+from curate.measuring import Measures
 from curate.mix_job import Component, MixJob, component_job
-from curate.plugins import Project, sql_report
+from curate.plugins import Project
 from curate.quotas import Budget, Wish, quotas
-from curate.results import JobResult, Listener, StageBooks
+from curate.results import JobResult, StageBooks
 from curate.schema import digest_of
 from curate.shards import ShardReport
 from curate.stages import foreign, lengths, measure, mix
+from curate.stages.candidates import Curated
 from curate.stages.export import codec_of
 from curate.views import open_root
 
@@ -41,8 +43,9 @@ class Mixing:
     project: Project
     root: str
     parents: tuple[JobResult, ...]
+    driver: Driver
 
-    def run(self, listener: Listener) -> JobResult:
+    def run(self) -> JobResult:
         """Draw, pack and lay out, unless the very same plan stands already.
 
         Raises:
@@ -53,11 +56,12 @@ class Mixing:
             raise error
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
         done = all(storage.exists(f"{folder}/{name}") for name in ("steps.parquet", "packs.parquet", "manifest.json"))
-        listener.phase("mix", self.name, 1, int(done), None)
+        measured = {} if done else {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
+        self.driver.listener.phase("mix", self.name, 1, int(done), None)
         if not done:
             started = time.monotonic()
-            draws = self._build(folder)
-            listener.shard(ShardReport(self.name, 0, True, draws, seconds=time.monotonic() - started))
+            draws = self._build(folder, measured)
+            self.driver.listener.shard(ShardReport(self.name, 0, True, draws, seconds=time.monotonic() - started))
         return self._result(read_json(f"{folder}/manifest.json"))
 
     @cached_property
@@ -83,6 +87,10 @@ class Mixing:
         return Gating(self.name, said, self.project, self.root, self._warehouse) if said else None
 
     @cached_property
+    def _parts(self) -> tuple[mix.Part, ...]:
+        return tuple(_part(name, component) for name, component in self.job.mix.items())
+
+    @cached_property
     def _written(self) -> tuple[str, Policy | None]:
         """The codec in which lengths are measured, and which of overlapping phrases it writes."""
         export = self.job.export or Export.model_validate({"as": "llava_json"})
@@ -91,6 +99,10 @@ class Mixing:
     @cached_property
     def _tokens(self) -> measure.TokenModel:
         return lengths.token_model(self.job.tokens)
+
+    @cached_property
+    def _measures(self) -> Measures:
+        return Measures(*self._written, self.job.tokens, self._tokens, self.project, self.root, self.driver)
 
     @cached_property
     def _files(self) -> dict[str, foreign.File]:
@@ -110,16 +122,15 @@ class Mixing:
     def _expanded(self, text: str | None, where: str) -> str:
         return expand(text or "", f"jobs/{self.name}.yaml", where)
 
-    def _build(self, folder: str) -> int:
-        """Measure, draw, pack, lay out and commit; return the number of draws."""
+    def _build(self, folder: str, measured: Mapping[mix.Part, pa.Table]) -> int:
+        """Draw, pack, lay out and commit; return the number of draws."""
         job = self.job
         limits = Limits(job.pack.length, job.pack.tiles, job.pack.samples, job.pack.align)
         recipe = mix.Recipe(limits, job.pack.by, **job.layout.model_dump(), seed=job.seed)
-        parts = [_part(name, component) for name, component in job.mix.items()]
-        candidates = {part: mix.without_room(self._measured(part), limits) for part in parts}
+        candidates = {part: mix.without_room(table, limits) for part, table in measured.items()}
         gated: dict[str, Any] = {}
         if self._gate:
-            candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in parts})
+            candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in candidates})
         budget = Budget(**job.budget.model_dump()) if job.budget else None
         draws = mix.drawn(candidates, budget, job.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
@@ -143,35 +154,13 @@ class Mixing:
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
         return int(packed.num_rows)
 
-    def _source(self, part: mix.Part) -> tuple[str, foreign.File | None]:
-        """Return the digest of what a component is drawn from, and its file where it is one."""
-        file = self._files.get(part.name)
-        return self._made_of[part.name if file else part.job], file
-
-    def _measured(self, part: mix.Part) -> pa.Table:
-        """Return the lengths of a component's candidates, from where they stand already if they do."""
-        source, file = self._source(part)
-        how = [asdict(file)] if file else [part.job, part.recipe]
-        key = digest_of([source, *how, self._written, self._tokens.identity()])[:16]
-        path = measured_file(self.root, part.name if file else part.job, key)
-        if not storage.exists(path):
-            codec, count = plugins.load("codecs", self._written[0], self.project), lengths.counter(self.job.tokens)
-            found = (
-                foreign.measured(foreign.Reading(file, self._reader(file), codec), self._tokens, count)
-                if file
-                else self._of_job(part, codec, count)
-            )
-            table = lengths.sidecar(found, part.job, part.recipe, self._written[0], self._tokens)
-            tables.write_table(path, table, {})
-        return tables.read_table(path, [name for name in schema.LENGTHS.names if name not in lengths.LABELS])
-
-    def _of_job(self, part: mix.Part, codec: ModuleType, count: measure.Count) -> Iterator[pa.Table]:
-        sql = read_sql(sql_report("component", self.project))
-        for rows in self._warehouse.batches(sql, {"job": part.job, "recipe": part.recipe}):
-            yield measure.measured(rows, codec, self._tokens, count, self._written[1])
-
-    def _reader(self, file: foreign.File) -> ModuleType:
-        return plugins.load("codecs", file.codec, self.project)
+    def _source(self, part: mix.Part) -> Source:
+        """Return the digest of what a component is drawn from, and where that lies."""
+        if file := self._files.get(part.name):
+            return self._made_of[part.name], file
+        (made,) = (parent for parent in self.parents if parent.job == part.job)
+        layout = Layout(self.root, made.dataset)
+        return made.digest, Curated(layout, made.decisions, made.augmented, part.recipe)
 
     def _result(self, manifest: dict[str, Any]) -> JobResult:
         books = manifest["books"]

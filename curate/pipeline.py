@@ -95,7 +95,7 @@ def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResul
     if isinstance(job, CurateJob):
         retry = asked.retry and job.from_ not in {each.dataset for each in before}  # once for each dataset
         return Curation(name, job, asked.project, Layout(asked.root, job.from_), driver).run(asked.limit, retry)
-    return Mixing(name, job, asked.project, asked.root, before).run(driver.listener)
+    return Mixing(name, job, asked.project, asked.root, before, driver).run()
 
 
 def _exported(result: JobResult, wanted: Export | None, asked: Run) -> JobResult:

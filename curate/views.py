@@ -49,7 +49,7 @@ def open_root(root: str, project: Project, empty: bool = False) -> Warehouse:
     warehouse.add("children", storage.glob(f"{base}/*/augmented/*/*.parquet"), schema.CHILDREN)
     warehouse.add("mixed", storage.glob(f"{base}/mixes/*/*/packs.parquet"), schema.MIXED)
     warehouse.add("steps", storage.glob(f"{base}/mixes/*/*/steps.parquet"), schema.STEPS)
-    warehouse.add("token_counts", storage.glob(f"{base}/lengths/*/*.parquet"), schema.LENGTHS)
+    warehouse.add("token_counts", storage.glob(f"{base}/lengths/*/*/*.parquet"), schema.LENGTHS)
     warehouse.add("runs", runs_table(root), RUNS)
     scored = set()
     for name, files in score_files(storage.glob(f"{base}/*/scores/*/*.parquet")).items():

@@ -11,6 +11,8 @@ from conftest import Workshop
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from curate import checks
+from curate.codecs import plain
+from curate.driver import Where
 from curate.errors import ConfigError, OutsideError, ShardError
 from curate.export_job import Export
 from curate.exporting import export_last
@@ -222,3 +224,30 @@ def test_a_file_that_changed_after_the_plan_is_not_exported(shop: Workshop) -> N
     theirs(shop, [record(7)])
     with pytest.raises(OutsideError, match="any more"):
         export_last("mixed", Export(as_="llava_json"), shop.project, str(shop.root))
+
+
+def test_a_plan_is_the_same_whoever_measures_and_in_how_many_parts(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = theirs(shop, [record(n, "word " * (n % 17 + 1)) for n in range(300)])
+    mix(shop, f"  mine: {{from: mine}}\n  theirs: {{from: {path}, epochs: 1.5}}\n", "gate: {}\n")
+    whole = shop.run("mixed").jobs[-1]
+    plan = pq.ParquetFile(f"{shop.root}/mixes/mixed/{whole.digest}/packs.parquet").read()
+    monkeypatch.setattr("curate.measuring.PART_BYTES", 15_000)
+    shop.root = shop.root.parent / "another"
+    again = shop.run("mixed", where=Where("ray", cpus=2)).jobs[-1]
+    assert again.digest == whole.digest
+    assert plan.equals(pq.ParquetFile(f"{shop.root}/mixes/mixed/{again.digest}/packs.parquet").read())
+    parts = {len(list(folder.glob("*.parquet"))) for folder in Path(shop.root, "lengths").glob("theirs/*/")}
+    assert max(parts) > 3
+
+
+def test_a_shard_that_cannot_be_measured_stops_the_mix(shop: Workshop) -> None:
+    text = Path(plain.__file__).read_text()
+    broken = text.replace("    return grounded.text\n", '    raise RuntimeError("a fault of its own")\n')
+    assert broken != text
+    shop.write("plugins/codecs/broken.py", broken)
+    mix(shop, "  mine: {from: mine}\n", "export: {as: llava_json, codec: broken}\n")
+    with pytest.raises(ShardError, match=r"mine: 3 of 3 parts could not be measured.*a fault of its own"):
+        shop.run("mixed")
+    assert not Path(shop.root, "mixes").exists()

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from curate.io import storage
 from curate.io.json_window import BLOCK_BYTES, MAX_RECORD_BYTES, Window, parse
@@ -34,28 +34,37 @@ class Found:
     text: str = ""
 
 
-def records(uri: str) -> Iterator[Found]:
-    """Yield the records of a JSON file in order, damaged ones with their error.
+def records(uri: str, begin: int = 0) -> Iterator[Found]:
+    """Yield the records of a JSON file in order, damaged ones with their error, from the one at byte `begin` on.
 
-    Damage of JSON Lines costs its line alone; damage inside an array ends the reading, since nothing tells where
-    the next record begins. Refused, though the next record is found: a record above MAX_RECORD_BYTES, one nested
-    too deep, NaN and Infinity (JSON has none), a key given twice, a number of thousands of digits, bytes that are
-    not UTF-8. A number such as 1e999 is JSON and becomes inf. An empty file has no records.
+    A `begin` other than 0 is one of `json_cuts.cuts`, or the place behind a record. Damage of JSON Lines costs its
+    line alone; damage inside an array ends the reading, since nothing tells where the next record begins. Refused,
+    though the next record is found: a record above MAX_RECORD_BYTES, one nested too deep, NaN and Infinity (JSON has
+    none), a key given twice, a number of thousands of digits, bytes that are not UTF-8. A number such as 1e999 is
+    JSON and becomes inf. An empty file has no records.
     """
     with storage.open_read(uri) as file:
         head = file.read(BLOCK_BYTES)
-        begin = 3 if head.startswith(b"\xef\xbb\xbf") else 0
         kind = next((kind for mark, kind in _BOMS.items() if head.startswith(mark)), None)
         if kind or b"\0" in head[:4]:
             yield Found(0, 0, None, f"the file is not UTF-8 text: it looks like {kind or 'UTF-16 or UTF-32'}")
             return
-        file.seek(begin)
-        if head[begin:].lstrip(_SPACE).startswith(b"["):
-            yield from _array(Window(file, begin))
-        elif _is_lines(head[begin:]):
-            yield from _lines(file, begin, 0)
+        form, start = form_of(head)
+        file.seek(begin or start)
+        if form == "array":
+            yield from _elements(Window(file, begin)) if begin else _array(Window(file, start))
+        elif form == "lines":
+            yield from _lines(file, begin or start, 0)
         else:
-            yield from _values(file, Window(file, begin))
+            yield from _values(file, Window(file, begin or start))
+
+
+def form_of(head: bytes) -> tuple[Literal["array", "lines", "values"], int]:
+    """Return how records stand in a file of UTF-8 text that begins so, and at which byte it begins."""
+    begin = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    if head[begin:].lstrip(_SPACE).startswith(b"["):
+        return "array", begin
+    return ("lines" if _is_lines(head[begin:]) else "values"), begin
 
 
 def _is_lines(head: bytes) -> bool:
@@ -76,8 +85,16 @@ def _is_lines(head: bytes) -> bool:
 def _array(window: Window) -> Iterator[Found]:
     window.peek()
     window.take(1)
+    if window.peek() == "]":
+        yield from _behind(window, 0)
+    else:
+        yield from _elements(window)
+
+
+def _elements(window: Window) -> Iterator[Found]:
+    """Yield the elements of an array from here on, and what is wrong behind it."""
     index = 0
-    ended = window.peek() == "]"
+    ended = False
     while not ended:
         offset = window.offset
         record, error, sound = window.value()
@@ -95,6 +112,11 @@ def _array(window: Window) -> Iterator[Found]:
         if not ended:
             window.take(1)
             window.peek()
+    yield from _behind(window, index)
+
+
+def _behind(window: Window, index: int) -> Iterator[Found]:
+    """Step over the array's end, and yield text that follows it as an error."""
     window.take(1)
     if window.peek():
         yield Found(index, window.offset, None, f"text after the array's end, at byte {window.offset}")

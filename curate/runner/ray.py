@@ -61,6 +61,8 @@ class Ledger:
 @functools.lru_cache(maxsize=2)
 def _built(packed: bytes) -> tuple[Phase, Callable[[ShardTask, Any], ShardReport]]:
     """Unpack a phase and build its work: once per worker process."""
+    # Libraries in Rust, such as tokenizers, would take every core: Ray tells the others of this worker's share.
+    os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     phase: Phase = pickle.loads(packed)
     return phase, phase.build()
 

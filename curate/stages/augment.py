@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from curate import plugins, schema
 from curate.errors import SampleError
-from curate.io import storage, tables, tars
+from curate.io import storage, tars
 from curate.io.redraw import SUFFIXES, Drawing, Drawn, Flip
 from curate.kernels.affine import IDENTITY
 from curate.kernels.boxes import Affine, compose_affine
@@ -26,9 +26,8 @@ from curate.plugins import Project
 from curate.sample import Derived, ImageRef, Notes, Sample, Transform, child_id
 from curate.shards import ShardReport, ShardTask
 from curate.stages.commit import begin, tally
-from curate.stages.decide import dropped_ids
+from curate.stages.decide import kept_samples
 from curate.stages.pictures import Pictures
-from curate.stages.score import good_samples
 
 Steps = dict[str, ModuleType]
 
@@ -80,9 +79,7 @@ def build(config: Augment) -> Callable[[ShardTask, Any], ShardReport]:
 
 def _augment(config: Augment, steps: Steps, task: ShardTask, payload: Any) -> ShardReport:
     commit = begin(task, config.layout.augmented(config.digest, task.shard))
-    dropped = dropped_ids(tables.read_table(config.layout.decisions(config.decisions, task.shard)))
-    good = good_samples(config.layout, task.shard)
-    table = good.filter(pa.array([name not in dropped for name in good["sample_id"].to_pylist()], pa.bool_()))
+    table = kept_samples(config.layout, config.decisions, task.shard)
     children: list[Sample] = []
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
         tar = Path(folder) / "images.tar"

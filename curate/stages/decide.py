@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curate import schema
 from curate.errors import ShardError
+from curate.io import tables
 from curate.io.warehouse import Warehouse
 from curate.layout import Layout
 from curate.shards import ShardReport, ShardTask
@@ -93,6 +94,13 @@ def _books(size: int, verdicts: list[pa.Table]) -> dict[str, int]:
     for table in verdicts:
         first = [old or new for old, new in zip(first, table["reason"].to_pylist(), strict=True)]
     return tally("kept", size, "dropped", Counter(reason for reason in first if reason is not None))
+
+
+def kept_samples(layout: Layout, digest: str, shard: int) -> pa.Table:
+    """Return the good samples of a shard that no filter of `digest` dropped, in order."""
+    good = good_samples(layout, shard)
+    dropped = dropped_ids(tables.read_table(layout.decisions(digest, shard)))
+    return good.filter(pa.array([name not in dropped for name in good["sample_id"].to_pylist()], pa.bool_()))
 
 
 def dropped_ids(verdicts: pa.Table) -> set[str]:

@@ -6,9 +6,9 @@ written form than the mix's are recast on the way (see `recast`).
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from curate import schema
 from curate.errors import OutsideError, SampleError
 from curate.grounding import templates
-from curate.io import json_stream, storage
+from curate.io import json_cuts, json_stream, storage
 from curate.io.json_stream import Found
 from curate.io.json_window import parse
 from curate.io.sizes import Size, Sizes
@@ -40,6 +40,12 @@ class File:
     uri: str
     codec: str
     images: str = ""
+
+    def all_samples(self) -> Iterator[pa.Table]:
+        """Yield the records as samples, some at a time, in order: their words as written, their pictures by name."""
+        records = json_stream.records(self.uri)
+        while batch := list(islice(records, BATCH_ROWS)):
+            yield schema.to_table([_sample(self.name, found) for found in batch])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +130,50 @@ class Reading:
         return self._sizes.of(name)
 
 
-def measured(reading: Reading, tokens: measure.TokenModel, count: measure.Count) -> Iterator[pa.Table]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a file's records: those that begin at byte `begin` or later, and before `end`."""
+
+    begin: int
+    end: int
+
+
+def parts(file: File, every: int) -> list[Part]:
+    """Return the parts of about `every` bytes in which a file can be measured, in order."""
+    edges = [*json_cuts.cuts(file.uri, every, "conversations"), storage.size(file.uri) + 1]
+    return [Part(begin, end) for begin, end in pairwise(edges)]
+
+
+def misread(lengths: Sequence[pa.Table]) -> tuple[int, int] | None:
+    """Return the first part that does not begin where the records before it end, and where that is; None for none.
+
+    `lengths` has what `measured` says of each part of one file. Such a part was cut inside a record.
+    """
+    edge: int | None = None
+    for number, table in enumerate(lengths):
+        if table.num_rows:
+            if edge is not None and table["record_offset"][0].as_py() != edge:
+                return number, edge
+            edge = table["record_offset"][-1].as_py() + table["record_bytes"][-1].as_py()
+    return None
+
+
+def measured(
+    reading: Reading, tokens: measure.TokenModel, count: measure.Count, part: Part | None = None
+) -> Iterator[pa.Table]:
     """Yield the lengths of a file's records, some at a time, as `measure.counted`, with their places in the file.
 
     `record_offset` and `record_bytes` are what `Reading.at` reads by. A record that cannot be drawn has its reason.
     """
     uri, template = reading.file.uri, templates.template(tokens.template)
-    sized = token_count.MODELS[tokens.model].sized
-    placed = _placed(json_stream.records(uri), storage.size(uri))
+    sized, size = token_count.MODELS[tokens.model].sized, storage.size(uri)
+    part = part or Part(0, size + 1)
+    placed = _placed(json_stream.records(uri, part.begin), part.end, size) if part.begin < max(size, 1) else iter(())
     while batch := list(islice(placed, BATCH_ROWS)):
         prompted = [_prompted(found, reading, template, sized) for found, _ in batch]
         table = measure.counted(prompted, tokens, count)
         table = table.append_column("record_offset", pa.array([found.offset for found, _ in batch], pa.int64()))
         yield table.append_column("record_bytes", pa.array([size for _, size in batch], pa.int64()))
-
-
-def samples(file: File) -> Iterator[pa.Table]:
-    """Yield a file's records as samples, some at a time, in order: their words as written, their pictures by name."""
-    records = json_stream.records(file.uri)
-    while batch := list(islice(records, BATCH_ROWS)):
-        yield schema.to_table([_sample(file.name, found) for found in batch])
 
 
 def digest(uri: str) -> str:
@@ -155,20 +185,22 @@ def digest(uri: str) -> str:
     return found.hexdigest()
 
 
-def _placed(records: Iterable[Found], end: int) -> Iterator[tuple[Found, int]]:
-    """Yield each record and the bytes from its first to the next one's first."""
+def _placed(records: Iterable[Found], end: int, size: int) -> Iterator[tuple[Found, int]]:
+    """Yield each record before `end`, and the bytes from its first to the next one's first, or to the file's end."""
     last: Found | None = None
     for found in records:
         if last is not None:
             yield last, found.offset - last.offset
         last = found
+        if found.offset >= end and found.error is None:  # an error may be the last that there is to tell
+            return
     if last is not None:
-        yield last, end - last.offset
+        yield last, size - last.offset
 
 
 def _prompted(found: Found, reading: Reading, template: templates.Template, sized: bool) -> measure.Prompted:
     name = reading.file.name
-    key = sample_id(name, str(found.index))
+    key = sample_id(name, str(found.offset))
     try:
         if found.error is not None:
             raise SampleError("bad_record", found.error)
@@ -181,7 +213,7 @@ def _prompted(found: Found, reading: Reading, template: templates.Template, size
 
 
 def _sample(name: str, found: Found) -> Sample:
-    key = sample_id(name, str(found.index))
+    key = sample_id(name, str(found.offset))
     try:
         turns, names = _turns(found.record or {}), _names(found.record or {})
     except (SampleError, AttributeError):

@@ -1,17 +1,86 @@
-"""Lengths: which counter a mix's token settings name, and the sidecar in which a component's lengths stand."""
+"""Lengths of one shard of a mix's component: counted by what its token settings name, written as a sidecar."""
 
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from curate import models, schema
+from curate import models, plugins, schema
 from curate.catalog import expand
 from curate.grounding import templates
-from curate.io import tokens
+from curate.grounding.resolve import Policy
+from curate.io import tables, tokens
 from curate.mix_job import Tokens
-from curate.stages import measure
+from curate.plugins import Project
+from curate.shards import ShardReport, ShardTask, shard_name
+from curate.stages import foreign, measure
+from curate.stages.candidates import Curated
+
+Batches = Callable[[ShardTask], Iterable[pa.Table]]
+"""A shard → the lengths of its candidates, some at a time, as `measure.counted` gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What measuring takes once it is loaded: the codec and policy of overlaps, the token model, and its counter."""
+
+    codec: ModuleType
+    phrases: Policy | None
+    model: measure.TokenModel
+    count: measure.Count
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Where the lengths of one component go, and how they are measured; `job` and `recipe` label them."""
+
+    folder: str
+    job: str
+    recipe: str
+    codec: str
+    phrases: Policy | None
+    tokens: Tokens
+    project: Project
+
+
+def build(config: Measuring, opened: Callable[[Means], Batches]) -> Callable[[ShardTask, Any], ShardReport]:
+    """Load what measuring takes, and return the function that measures one shard of what `opened` reads."""
+    codec = plugins.load("codecs", config.codec, config.project)
+    model = token_model(config.tokens)
+    return partial(_measure, config, model, opened(Means(codec, config.phrases, model, counter(config.tokens))))
+
+
+def of_job(source: Curated, means: Means) -> Batches:
+    """Return what measures a shard of a job's samples."""
+
+    def measured(task: ShardTask) -> Iterator[pa.Table]:
+        for rows in source.samples(task.shard):
+            yield measure.measured(rows, means.codec, means.model, means.count, means.phrases)
+
+    return measured
+
+
+def of_file(file: foreign.File, project: Project, means: Means) -> Batches:
+    """Return what measures a part of a file of others; a shard's work is its `foreign.Part`."""
+    reading = foreign.Reading(file, plugins.load("codecs", file.codec, project), means.codec)
+    return lambda task: foreign.measured(reading, means.model, means.count, task.work)
+
+
+def _measure(
+    config: Measuring, model: measure.TokenModel, batches: Batches, task: ShardTask, payload: Any
+) -> ShardReport:
+    started = time.monotonic()
+    table = sidecar(batches(task), config.job, config.recipe, config.codec, model)
+    tables.write_table(f"{config.folder}/{shard_name(task.shard)}.parquet", table, {})
+    seconds = time.monotonic() - started
+    return ShardReport(task.dataset, task.shard, True, table.num_rows, {"measured": table.num_rows}, seconds)
+
 
 LABELS = ("job", "recipe", "codec", "model", "template", "tokenizer")
 """Columns of LENGTHS that say what was measured, and how; the others are what came of it."""

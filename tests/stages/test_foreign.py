@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
@@ -11,7 +12,7 @@ from curate.codecs import asv2, llava, plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding.templates import template
 from curate.io.tokens import counter
-from curate.stages.foreign import File, Reading, digest, measured
+from curate.stages.foreign import File, Part, Reading, digest, measured, misread, parts
 from curate.stages.measure import TokenModel
 
 MODEL = TokenModel("llava-1.5-336", "vicuna_v1", "abc", 2048)
@@ -115,3 +116,46 @@ def test_a_file_that_changed_is_seen(tmp_path: Path, count: Any) -> None:
     assert digest(str(path)) != before
     with pytest.raises(OutsideError, match="any more"):
         reading(path).at(place["record_offset"], place["record_bytes"])
+
+
+DECOY = {"conversations": record(0)["conversations"], "more": [{"a": 1}, {"conversations": [], "deep": [{}, {}]}]}
+
+
+def in_parts(path: Path, count: Any, every: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows of a file that is read part by part, and how many parts had to be read again."""
+    some = parts(File("them", str(path), "plain"), every)
+    tables = [
+        pa.concat_tables(measured(reading(path), MODEL, count, part)) for part in some if holds(path, count, part)
+    ]
+    again = 0
+    while wrong := misread(tables):
+        number, begin = wrong
+        again += 1
+        part = Part(begin, some[number].end)
+        empty = tables[0].slice(0, 0)
+        tables[number] = pa.concat_tables([empty, *measured(reading(path), MODEL, count, part)])
+    return pa.concat_tables(tables).to_pylist(), again
+
+
+def holds(path: Path, count: Any, part: Part) -> bool:
+    return next(iter(measured(reading(path), MODEL, count, part)), None) is not None
+
+
+@pytest.mark.parametrize("damage", ["none", "middle", "end", "behind"])
+@pytest.mark.parametrize("decoys", [False, True])
+def test_a_file_in_parts_is_the_file(tmp_path: Path, count: Any, damage: str, decoys: bool) -> None:
+    records = [record(number, **({"trap": [{}, DECOY, DECOY]} if decoys else {})) for number in range(60)]
+    text = json.dumps(records)
+    middle = text.index('{"id": 30')
+    damaged = {
+        "none": text,
+        "middle": text[:middle] + "?" + text[middle:],
+        "end": text[:-40],
+        "behind": text + " 1 ",
+    }[damage]
+    path = tmp_path / "some.json"
+    path.write_text(damaged)
+    whole = rows(path, count)
+    found, again = in_parts(path, count, 300)
+    assert found == whole
+    assert (again > 0) == (decoys or damage == "middle")

@@ -1,0 +1,86 @@
+"""The lengths of a mix's components, measured shard by shard on whatever runs the job, once for each way to measure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+
+from curate import schema
+from curate.driver import Driver
+from curate.errors import ShardError
+from curate.grounding.resolve import Policy
+from curate.io import tables
+from curate.layout import lengths_folder
+from curate.mix_job import Tokens
+from curate.plugins import Project
+from curate.shards import Phase, ShardTask, shard_name
+from curate.stages import foreign, lengths, measure
+from curate.stages.candidates import Curated
+
+PART_BYTES = 32 << 20
+"""Of a file of others, measured at a time: some ten thousand records."""
+
+COLUMNS = tuple(name for name in schema.LENGTHS.names if name not in lengths.LABELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """How a mix measures: the codec in which samples are written, which phrases of those that overlap, and tokens."""
+
+    codec: str
+    phrases: Policy | None
+    tokens: Tokens
+    model: measure.TokenModel
+    project: Project
+    root: str
+    driver: Driver
+
+    def of(self, job: str, digest: str, source: foreign.File | Curated) -> pa.Table:
+        """Return the lengths of the candidates of a job or a file, in order; `digest` is of what they come from.
+
+        Raises:
+            ShardError: a shard or a part could not be measured.
+        """
+        if isinstance(source, foreign.File):
+            return self._of_file(digest, source)
+        config = self._config(job, source.recipe, digest, [job, source.recipe])
+        tasks = [ShardTask(job, shard, None, None) for shard in source.shards()]
+        return _joined(self._run(config, partial(lengths.of_job, source), tasks))
+
+    def _of_file(self, digest: str, file: foreign.File) -> pa.Table:
+        config = self._config(file.name, "", digest, [asdict(file)])
+        parts = foreign.parts(file, PART_BYTES)
+        tasks = [ShardTask(file.name, number, None, part) for number, part in enumerate(parts)]
+        opened = partial(lengths.of_file, file, self.project)
+        found = self._run(config, opened, tasks)
+        while wrong := foreign.misread(found):
+            number, begin = wrong
+            tasks[number] = replace(tasks[number], work=replace(tasks[number].work, begin=begin))
+            found = self._run(config, opened, tasks, [number])
+        return _joined(found)
+
+    def _config(self, job: str, recipe: str, digest: str, how: Sequence[object]) -> lengths.Measuring:
+        key = schema.digest_of([digest, *how, (self.codec, self.phrases), self.model.identity()])[:16]
+        folder = lengths_folder(self.root, job, key)
+        return lengths.Measuring(folder, job, recipe, self.codec, self.phrases, self.tokens, self.project)
+
+    def _run(
+        self,
+        config: lengths.Measuring,
+        opened: Callable[[lengths.Means], lengths.Batches],
+        tasks: Sequence[ShardTask],
+        again: Sequence[int] = (),
+    ) -> list[pa.Table]:
+        """Return the lengths of each task, measured where they do not stand yet or are asked for `again`."""
+        phase = Phase("measure", (), partial(lengths.build, config, opened))
+        done = self.driver.run(phase, tasks, config.folder, again)
+        if missing := [task.shard for task in tasks if task.shard not in done]:
+            said = next((each.error for each in self.driver.failed if each.dataset == config.job), None)
+            raise ShardError(f"{config.job}: {len(missing)} of {len(tasks)} parts could not be measured: {said}")
+        files = [f"{config.folder}/{shard_name(task.shard)}.parquet" for task in tasks]
+        return [tables.read_table(file, COLUMNS) for file in files]
+
+
+def _joined(found: Sequence[pa.Table]) -> pa.Table:
+    return pa.concat_tables([schema.LENGTHS.empty_table().select(COLUMNS), *found])

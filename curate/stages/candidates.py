@@ -1,0 +1,52 @@
+"""Candidates of a mix from a job: of each shard what it kept, or what it derived from that."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import schema
+from curate.io import storage, tables
+from curate.layout import Layout
+from curate.stages.decide import kept_samples
+
+_BATCH_ROWS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Curated:
+    """What a job made of a dataset: the digests of its verdicts and of its augmentation, and which recipe's children.
+
+    Without a recipe it is the kept samples themselves.
+    """
+
+    layout: Layout
+    decisions: str
+    augmented: str
+    recipe: str
+
+    def shards(self) -> list[int]:
+        """Return the shards that are committed, in order."""
+        if self.recipe and not self.augmented:
+            return []
+        layout = self.layout
+        folder = layout.augmented(self.augmented) if self.recipe else layout.decisions(self.decisions)
+        stems = (name.removesuffix(".parquet") for name in storage.list_names(folder, ".parquet"))
+        return sorted(int(stem) for stem in stems if stem.isdigit())
+
+    def samples(self, shard: int) -> Iterator[pa.Table]:
+        """Yield the candidates of a shard, some at a time, in an order that no worker can change."""
+        if self.recipe:
+            table = tables.read_table(self.layout.augmented(self.augmented, shard))
+            table = table.filter(pc.and_(pc.equal(table["recipe"], self.recipe), pc.equal(table["status"], "ok")))
+        else:
+            table = kept_samples(self.layout, self.decisions, shard)
+        table = table.select(schema.SAMPLES.names).sort_by([("row", "ascending"), ("sample_id", "ascending")])
+        for first in range(0, table.num_rows, _BATCH_ROWS):
+            yield table.slice(first, _BATCH_ROWS)
+
+    def all_samples(self) -> Iterator[pa.Table]:
+        """Yield the candidates of all shards, some at a time, in order."""
+        for shard in self.shards():
+            yield from self.samples(shard)
