@@ -17,7 +17,7 @@ from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.tar_check import Tar, examined, reframed
-from curate.layout import Layout, sound_root
+from curate.layout import PACKS, Layout, sound_root
 from curate.sample import Sample
 from curate.shards import ShardTask
 from curate.stages.commit import begin, committed, tally
@@ -82,8 +82,9 @@ class Doctor:
                 findings += self._table(uri)
         for uri in storage.glob(f"{base}/*/augmented/*/*.parquet"):
             findings += self._derived(uri)
-        for uri in storage.glob(f"{base}/mixes/*/*/packs.parquet"):
-            findings += self._packs(uri)
+        for pattern in PACKS:
+            for uri in storage.glob(f"{base}/mixes/*/*/{pattern}"):
+                findings += self._packs(uri, uri.rsplit("/", pattern.count("/") + 1)[0])
         return Examination(self.root, self.tables, self.pictures, tuple(findings))
 
     def _records(self, base: str) -> Iterator[Finding]:
@@ -161,10 +162,11 @@ class Doctor:
         if tar.damaged or tar.fault:
             yield self._aside(uri, f"{len(tar.damaged)} of {tar.pictures} derived pictures are damaged")
 
-    def _packs(self, uri: str) -> Iterator[Finding]:
-        manifest = f"{uri.rsplit('/', 1)[0]}/manifest.json"
+    def _packs(self, uri: str, folder: str) -> Iterator[Finding]:
+        manifest = f"{folder}/manifest.json"
         shards = read_json(manifest).get("shards") if storage.exists(manifest) else None
-        stated = shards.get("packs") if isinstance(shards, dict) else None
+        name = uri.removeprefix(f"{folder}/").removesuffix(".parquet")
+        stated = shards.get(name) if isinstance(shards, dict) else None
         self.tables += 1
         try:
             found = schema.columns_digest(tables.read_table(uri))

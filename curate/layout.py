@@ -89,6 +89,15 @@ def mix_folder(root: str, job: str) -> str:
     return f"{root.rstrip('/')}/mixes/{job}"
 
 
+PACKS = ("packs.parquet", "packs/*.parquet")
+"""The rows of a mix below its folder: one file, or one for each slice where it was placed slice by slice."""
+
+
+def placed_file(folder: str, number: int) -> str:
+    """The rows of one slice of a mix that was placed slice by slice."""
+    return f"{folder}/packs/{shard_name(number)}.parquet"
+
+
 def lengths_folder(root: str, job: str, key: str) -> str:
     """The lengths of one job's samples under one token model and written form, a file for each shard."""
     return f"{root.rstrip('/')}/lengths/{job}/{key}"

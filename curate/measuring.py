@@ -21,8 +21,6 @@ from curate.stages.candidates import Curated
 PART_BYTES = 32 << 20
 """Of a file of others, measured at a time: some ten thousand records."""
 
-COLUMNS = tuple(name for name in schema.LENGTHS.names if name not in lengths.LABELS)
-
 
 @dataclass(frozen=True, slots=True)
 class Measures:
@@ -36,8 +34,8 @@ class Measures:
     root: str
     driver: Driver
 
-    def of(self, job: str, digest: str, source: foreign.File | Curated) -> pa.Table:
-        """Return the lengths of the candidates of a job or a file, in order; `digest` is of what they come from.
+    def of(self, job: str, digest: str, source: foreign.File | Curated) -> list[str]:
+        """Return the files of the lengths of a job's or a file's candidates, in order; `digest` is of those.
 
         Raises:
             ShardError: a shard or a part could not be measured.
@@ -46,19 +44,19 @@ class Measures:
             return self._of_file(digest, source)
         config = self._config(job, source.recipe, digest, [job, source.recipe])
         tasks = [ShardTask(job, shard, None, None) for shard in source.shards()]
-        return _joined(self._run(config, partial(lengths.of_job, source), tasks))
+        return self._run(config, partial(lengths.of_job, source), tasks)
 
-    def _of_file(self, digest: str, file: foreign.File) -> pa.Table:
+    def _of_file(self, digest: str, file: foreign.File) -> list[str]:
         config = self._config(file.name, "", digest, [asdict(file)])
         parts = foreign.parts(file, PART_BYTES)
         tasks = [ShardTask(file.name, number, None, part) for number, part in enumerate(parts)]
         opened = partial(lengths.of_file, file, self.project)
         found = self._run(config, opened, tasks)
-        while wrong := foreign.misread(found):
+        while wrong := foreign.misread(_records(each) for each in found):
             number, begin = wrong
             tasks[number] = replace(tasks[number], work=replace(tasks[number].work, begin=begin))
             found = self._run(config, opened, tasks, [number])
-        return _joined(found)
+        return found
 
     def _config(self, job: str, recipe: str, digest: str, how: Sequence[object]) -> lengths.Measuring:
         key = schema.digest_of([digest, *how, (self.codec, self.phrases), self.model.identity()])[:16]
@@ -71,16 +69,22 @@ class Measures:
         opened: Callable[[lengths.Means], lengths.Batches],
         tasks: Sequence[ShardTask],
         again: Sequence[int] = (),
-    ) -> list[pa.Table]:
-        """Return the lengths of each task, measured where they do not stand yet or are asked for `again`."""
+    ) -> list[str]:
+        """Return the file of each task, measured where they do not stand yet or are asked for `again`."""
         phase = Phase("measure", (), partial(lengths.build, config, opened))
         done = self.driver.run(phase, tasks, config.folder, again)
         if missing := [task.shard for task in tasks if task.shard not in done]:
             said = next((each.error for each in self.driver.failed if each.dataset == config.job), None)
             raise ShardError(f"{config.job}: {len(missing)} of {len(tasks)} parts could not be measured: {said}")
-        files = [f"{config.folder}/{shard_name(task.shard)}.parquet" for task in tasks]
-        return [tables.read_table(file, COLUMNS) for file in files]
+        return [f"{config.folder}/{shard_name(task.shard)}.parquet" for task in tasks]
 
 
-def _joined(found: Sequence[pa.Table]) -> pa.Table:
-    return pa.concat_tables([schema.LENGTHS.empty_table().select(COLUMNS), *found])
+def joined(files: Sequence[str]) -> pa.Table:
+    """Return the lengths of all files as one table."""
+    found = [tables.read_table(file, lengths.MEASURED) for file in files]
+    return pa.concat_tables([schema.LENGTHS.empty_table().select(lengths.MEASURED), *found])
+
+
+def _records(file: str) -> pa.Table:
+    """Return where the records of a part lie."""
+    return tables.read_table(file, ("record_offset", "record_bytes"))

@@ -7,6 +7,7 @@ from curate.errors import ConfigError, nearest
 from curate.grounding.templates import TEMPLATES
 from curate.kernels import balance
 from curate.kernels.packing import PACKERS
+from curate.kernels.placement import NAME
 from curate.kernels.token_count import MODELS
 from curate.mix_job import Component, MixJob
 from curate.stages import lengths
@@ -77,14 +78,32 @@ def _packs(path: Path, job: MixJob) -> Iterator[ConfigError]:
         yield mistake(path, ("pack", "length"), f"a pack of {job.pack.length} cannot hold samples of {job.tokens.max}")
     if job.pack.by is None:
         return
+    if NAME in job.pack.by:
+        if job.pack.by != (NAME,):
+            yield mistake(path, ("pack", "by"), f"{NAME} stands alone", f"by: [{NAME}]")
+        yield from unplaceable(path, job)
+        return
     for packer in job.pack.by:
         if packer not in PACKERS:
-            yield mistake(path, ("pack", "by"), f'unknown packer "{packer}"', nearest(packer, PACKERS))
+            yield mistake(path, ("pack", "by"), f'unknown packer "{packer}"', nearest(packer, (*PACKERS, NAME)))
     if (job.layout.curves or job.layout.apart) and job.pack.by != ("subset_sum",):
         what = "only subset_sum keeps the order that curves and apart give"
         yield mistake(path, ("pack", "by"), what, "by: [subset_sum]")
     if not job.pack.by:
         yield mistake(path, ("pack", "by"), "names no packer", "leave it out to try them all")
+
+
+def unplaceable(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    """Yield what a mix asks for that needs all candidates in one place, which one that is placed does not have."""
+    asked: dict[tuple[str, ...], bool] = {
+        ("gate",): job.gate is not None,
+        ("layout", "apart"): job.layout.apart > 0,
+        ("layout", "curves"): bool(job.layout.curves),
+        **{("mix", name, "per_picture"): part.per_picture is not None for name, part in job.mix.items()},
+    }
+    for where in (where for where, is_asked in asked.items() if is_asked):
+        what = f"{where[-1]} needs all candidates in one place: a mix that is placed slice by slice has none"
+        yield mistake(path, where, what, "leave it out, and let the jobs filter what it would")
 
 
 def _curves(path: Path, job: MixJob) -> Iterator[ConfigError]:

@@ -1,15 +1,16 @@
 """A job that mixes: measure the components, draw, pack, lay out, and freeze the plan with its manifest."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import inventory, schema
+from curate import inventory, placing, schema
 from curate.catalog import expand
 from curate.driver import Driver
 from curate.export_job import Export
@@ -19,9 +20,11 @@ from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.warehouse import Warehouse
 from curate.kernels.packing import Limits
+from curate.kernels.token_count import MODELS
 from curate.layout import Layout, mix_folder
 from curate.manifest import Books, Manifest
-from curate.measuring import Measures
+from curate.measuring import Measures, joined
+from curate.mix_checks import unplaceable
 from curate.mix_job import Component, MixJob, component_job
 from curate.plugins import Project
 from curate.quotas import Budget, Wish, quotas
@@ -31,6 +34,7 @@ from curate.shards import ShardReport
 from curate.stages import foreign, lengths, measure, mix
 from curate.stages.candidates import Curated
 from curate.stages.export import codec_of
+from curate.stages.loads import Loads
 from curate.views import open_root
 
 
@@ -55,13 +59,16 @@ class Mixing:
         for error in inventory.missing(inventory.inventory(self.name, self.job)):
             raise error
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
-        done = all(storage.exists(f"{folder}/{name}") for name in ("steps.parquet", "packs.parquet", "manifest.json"))
-        measured = {} if done else {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
-        self.driver.listener.phase("mix", self.name, 1, int(done), None)
+        done = all(storage.exists(f"{folder}/{name}") for name in ("steps.parquet", "manifest.json"))
         if not done:
+            files = {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
+            rows = sum(tables.parquet_rows(file) for each in files.values() for file in each)
             started = time.monotonic()
-            draws = self._build(folder, measured)
-            self.driver.listener.shard(ShardReport(self.name, 0, True, draws, seconds=time.monotonic() - started))
+            made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
+            self._commit(folder, made)
+            self.driver.listener.shard(ShardReport(self.name, 0, True, rows, seconds=time.monotonic() - started))
+        else:
+            self.driver.listener.phase("mix", self.name, 1, 1, None)
         return self._result(read_json(f"{folder}/manifest.json"))
 
     @cached_property
@@ -122,37 +129,56 @@ class Mixing:
     def _expanded(self, text: str | None, where: str) -> str:
         return expand(text or "", f"jobs/{self.name}.yaml", where)
 
-    def _build(self, folder: str, measured: Mapping[mix.Part, pa.Table]) -> int:
-        """Draw, pack, lay out and commit; return the number of draws."""
+    def _placed(self, folder: str, files: Mapping[mix.Part, Sequence[str]]) -> placing.Made:
+        """Place slice by slice; what only a look at all candidates can do is refused.
+
+        Raises:
+            ConfigError: the mix asks for that.
+        """
+        for error in unplaceable(Path(f"jobs/{self.name}.yaml"), self.job):
+            raise error
+        hidden = MODELS[self.job.tokens.model].hidden
+        return placing.Placing(self.name, self.digest, self.job, hidden, folder, self.driver).run(files)
+
+    def _packed(self, folder: str, files: Mapping[mix.Part, Sequence[str]]) -> placing.Made:
+        """Draw, pack and lay out in this process's memory."""
+        self.driver.listener.phase("mix", self.name, 1, 0, None)
         job = self.job
         limits = Limits(job.pack.length, job.pack.tiles, job.pack.samples, job.pack.align)
         recipe = mix.Recipe(limits, job.pack.by, **job.layout.model_dump(), seed=job.seed)
-        candidates = {part: mix.without_room(table, limits) for part, table in measured.items()}
+        candidates = {part: mix.without_room(joined(each), limits) for part, each in files.items()}
         gated: dict[str, Any] = {}
         if self._gate:
             candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in candidates})
         budget = Budget(**job.budget.model_dump()) if job.budget else None
         draws = mix.drawn(candidates, budget, job.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
-        tables.write_table(f"{folder}/steps.parquet", mix.steps_of(packed, recipe), {"curate.mix": self.digest})
+        loads = Loads(facts["steps"], job.layout.ranks)
+        loads.add(packed)
+        steps = loads.table(self.name, self.digest)
+        tables.write_table(f"{folder}/steps.parquet", steps, {"curate.mix": self.digest})
         tables.write_table(f"{folder}/packs.parquet", packed, {"curate.mix": self.digest})
+        components = _components(mix.components(packed), _wanted(candidates, budget))
+        facts = {**facts, "components": components, "gate": gated}
+        return placing.Made(facts["samples"], _dropped(packed), facts, {"packs": schema.columns_digest(packed)})
+
+    def _commit(self, folder: str, made: placing.Made) -> None:
+        """Write the manifest, by whose appearance the plan stands, once every candidate is accounted for."""
+        read = made.samples + sum(made.dropped.values())
         manifest = Manifest(
             name=self.name,
             plan=self.digest,
-            books=_books(packed),
-            shards={"packs": schema.columns_digest(packed)},
+            books=Books(read, read, {}, made.samples, made.dropped),
+            shards=dict(made.contents),
             parents=self._made_of,
             facts={
-                **facts,
+                **made.facts,
                 "tokens_model": self._tokens.identity(),
-                "components": _components(packed, _wanted(candidates, budget)),
-                "gate": gated,
                 "files": {name: asdict(file) for name, file in self._files.items()},
             },
         )
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
-        return int(packed.num_rows)
 
     def _source(self, part: mix.Part) -> Source:
         """Return the digest of what a component is drawn from, and where that lies."""
@@ -175,10 +201,9 @@ def _part(name: str, component: Component) -> mix.Part:
     return mix.Part(name, job, component.derived or "", **said)
 
 
-def _books(packed: pa.Table) -> Books:
+def _dropped(packed: pa.Table) -> dict[str, int]:
     told = packed["reason"].drop_null().value_counts().to_pylist()
-    dropped = {each["values"]: each["counts"] for each in sorted(told, key=lambda each: str(each["values"]))}
-    return Books(packed.num_rows, packed.num_rows, {}, packed.num_rows - sum(dropped.values()), dropped)
+    return {each["values"]: each["counts"] for each in sorted(told, key=lambda each: str(each["values"]))}
 
 
 def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> dict[str, int]:
@@ -197,18 +222,7 @@ def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> d
         return {}
 
 
-def _components(packed: pa.Table, wanted: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def _components(sums: pa.Table, wanted: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """Return component → samples wanted (where that is known) and drawn, their tokens, and candidates left out."""
-    fits = pc.is_null(packed["reason"])
-    tokens = pc.if_else(fits, pc.add(packed["n_text_tok"], packed["n_img_tok"]), 0)
-    table = pa.table({"component": packed["component"], "fits": pc.cast(fits, pa.int64()), "tokens": tokens})
-    sums = table.group_by("component").aggregate([("fits", "sum"), ("tokens", "sum"), ("fits", "count")]).to_pylist()
-    return {
-        row["component"]: {
-            **({"wanted": wanted[row["component"]]} if row["component"] in wanted else {}),
-            "samples": row["fits_sum"],
-            "tokens": row["tokens_sum"],
-            "left_out": row["fits_count"] - row["fits_sum"],
-        }
-        for row in sorted(sums, key=lambda row: str(row["component"]))
-    }
+    told = {row.pop("component"): row for row in sums.to_pylist()}
+    return {name: {**({"wanted": wanted[name]} if name in wanted else {}), **row} for name, row in told.items()}

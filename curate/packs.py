@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from curate.errors import ConfigError
-from curate.io import tables
+from curate.io import storage, tables
 from curate.io.records import read_json
 
 COLUMNS = ("component", "job", "recipe", "dataset", "sample_id", "draw", "rank", "pack", "slot", "offset")
@@ -26,6 +26,7 @@ class Packs:
         facts = read_json(f"{self._folder}/manifest.json")["facts"]
         self.steps: int = facts["steps"]
         self.ranks: int = facts["ranks"]
+        self._slices = storage.list_names(f"{self._folder}/packs", ".parquet")
 
     def packs(self, step: int, rank: int = 0, world: int | None = None) -> list[list[Row]]:
         """Return the packs of one rank in one step, each a list of rows of MIXED in order of slots.
@@ -46,6 +47,10 @@ class Packs:
         return [list(group) for _, group in groupby(rows, key=lambda row: (row["rank"], row["pack"]))]
 
     def _rows(self, step: int) -> list[Row]:
+        columns = (*COLUMNS, *TOKENS)
+        if self._slices:
+            slices = (f"{self._folder}/packs/{name}" for name in self._slices)
+            found = [row for uri in slices for row in tables.rows_where(uri, "step", step, columns)]
+            return sorted(found, key=lambda row: (row["rank"], row["pack"], row["slot"]))
         (place,) = tables.iter_rows(f"{self._folder}/steps.parquet", step, 1, ("first_row", "rows"))
-        packs = f"{self._folder}/packs.parquet"
-        return list(tables.iter_rows(packs, place["first_row"], place["rows"], (*COLUMNS, *TOKENS)))
+        return list(tables.iter_rows(f"{self._folder}/packs.parquet", place["first_row"], place["rows"], columns))

@@ -12,7 +12,7 @@ from curate.errors import ConfigError, OutsideError
 from curate.io import storage
 from curate.io.records import read_json
 from curate.io.warehouse import Warehouse, read_sql
-from curate.layout import runs_folder, sound_root
+from curate.layout import PACKS, runs_folder, sound_root
 from curate.plugins import Project
 
 RUNS = pa.schema(
@@ -41,13 +41,14 @@ def open_root(root: str, project: Project, empty: bool = False) -> Warehouse:
         ConfigError: the root holds nothing, unless it may be `empty`, or a view of the project is wrong.
     """
     base = sound_root(root)
-    if not empty and not storage.glob(f"{base}/*/plan.json") and not storage.glob(f"{base}/mixes/*/*/packs.parquet"):
+    mixed = [uri for pattern in PACKS for uri in storage.glob(f"{base}/mixes/*/*/{pattern}")]
+    if not empty and not mixed and not storage.glob(f"{base}/*/plan.json"):
         raise ConfigError(f"nothing curated under {root}", hint="curate run JOB --root URL, or curate demo")
     warehouse = Warehouse()
     warehouse.add("all_samples", storage.glob(f"{base}/*/samples/*.parquet"), schema.SAMPLES)
     warehouse.add("verdicts", storage.glob(f"{base}/*/decisions/*/*.parquet"), schema.VERDICTS)
     warehouse.add("children", storage.glob(f"{base}/*/augmented/*/*.parquet"), schema.CHILDREN)
-    warehouse.add("mixed", storage.glob(f"{base}/mixes/*/*/packs.parquet"), schema.MIXED)
+    warehouse.add("mixed", mixed, schema.MIXED)
     warehouse.add("steps", storage.glob(f"{base}/mixes/*/*/steps.parquet"), schema.STEPS)
     warehouse.add("token_counts", storage.glob(f"{base}/lengths/*/*/*.parquet"), schema.LENGTHS)
     warehouse.add("runs", runs_table(root), RUNS)

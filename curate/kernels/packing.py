@@ -134,7 +134,7 @@ def programme_least(sizes: Ints, capacity: Ints) -> int:
 
     Where tokens are counted in larger units they are rounded down, so that the bound holds for the exact ones too.
     """
-    unit = _unit(sizes, capacity)
+    unit = unit_of(sizes, capacity)
     classes, counts, _ = _classes(sizes // unit)
     some = classes[:, 0] > 0  # what is rounded down to nothing takes no room
     return _whole(column_generation.solve(classes[some], counts[some], capacity // unit).bound)
@@ -167,7 +167,7 @@ def advise(lengths: Ints, lengths_of_packs: Sequence[int]) -> list[Advice]:
     return out
 
 
-def _unit(sizes: Ints, capacity: Ints) -> Ints:
+def unit_of(sizes: Ints, capacity: Ints) -> Ints:
     """Return the units, (R,), that column generation counts in."""
     units = np.ones(len(capacity), np.int64)
     if len(capacity) == 1:
@@ -205,7 +205,7 @@ def _subset_sum(sizes: Ints, capacity: Ints, seed: int) -> tuple[tuple[Ints, Int
 
 
 def _column_generation(sizes: Ints, capacity: Ints, seed: int) -> tuple[tuple[Ints, Ints], int]:
-    unit = _unit(sizes, capacity)
+    unit = unit_of(sizes, capacity)
     fits = (-(-sizes // unit) <= capacity // unit).all(axis=1)
     if not fits.all():  # rounded up, a sample outgrows the pack: it is rounded no more
         unit = np.ones_like(unit)

@@ -17,6 +17,9 @@ from curate.kernels.packplan import Plan, scattered
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+NAME = "placement"
+"""What stands in place of a packer's name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shelves:

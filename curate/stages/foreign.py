@@ -6,7 +6,7 @@ written form than the mix's are recast on the way (see `recast`).
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from types import ModuleType
@@ -144,7 +144,7 @@ def parts(file: File, every: int) -> list[Part]:
     return [Part(begin, end) for begin, end in pairwise(edges)]
 
 
-def misread(lengths: Sequence[pa.Table]) -> tuple[int, int] | None:
+def misread(lengths: Iterable[pa.Table]) -> tuple[int, int] | None:
     """Return the first part that does not begin where the records before it end, and where that is; None for none.
 
     `lengths` has what `measured` says of each part of one file. Such a part was cut inside a record.

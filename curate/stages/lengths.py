@@ -85,6 +85,8 @@ def _measure(
 LABELS = ("job", "recipe", "codec", "model", "template", "tokenizer")
 """Columns of LENGTHS that say what was measured, and how; the others are what came of it."""
 
+MEASURED = tuple(name for name in schema.LENGTHS.names if name not in LABELS)
+
 BUILT_IN = "clip"
 """The one tokenizer that needs no file: open_clip's own."""
 

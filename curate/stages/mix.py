@@ -17,6 +17,11 @@ from curate.quotas import Budget, Wish, quotas
 
 Ints = npt.NDArray[np.int64]
 
+COMPONENTS = pa.schema(
+    [("component", pa.string()), ("samples", pa.int64()), ("tokens", pa.int64()), ("left_out", pa.int64())]
+)
+"""One row per component: its draws, their tokens, and its candidates that are left out."""
+
 _SOME = 65_536
 
 
@@ -91,9 +96,10 @@ def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int)
     for part, table, picture, whole in zip(parts, usable, pictures, candidates, strict=True):
         keys = _keys(table)
         index, time = mixture.draws(keys, counts[part.name], seed, picture, part.per_picture)
-        rows.append(_labelled(table.take(pa.array(index)), part, time, keys[index]))
+        rows.append(_keyed(labelled(table.take(pa.array(index)), part, time), part, time, keys[index]))
         rest = whole.filter(pc.is_valid(whole["reason"]))
-        rows.append(_labelled(rest, part, np.zeros(rest.num_rows, np.int64), np.zeros(rest.num_rows, np.uint64)))
+        none = np.zeros(rest.num_rows, np.int64)
+        rows.append(_keyed(labelled(rest, part, none), part, none, none.astype(np.uint64)))
     return pa.concat_tables(rows).unify_dictionaries()
 
 
@@ -118,21 +124,21 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     step, rank = laid_out(found.pack, cost, recipe.ranks, recipe.per_rank)
     places = {"step": step, "rank": rank, "pack": found.pack, "slot": found.slot}
     places["offset"] = _offsets(found.pack, found.slot, tokens)
-    rows = _with_places(chosen.take(pa.array(order)), places)
+    rows = with_places(chosen.take(pa.array(order)), places)
     rest = draws.filter(pa.array(~fits))
     by = {name: rest[name].cast(pa.string()) for name in ("component", "dataset", "sample_id")}
     left = rest.take(pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]))
-    table = pa.concat_tables([rows, _with_places(left, None)])
-    for name, value in (("mix", mix), ("digest", digest)):
-        table = table.append_column(name, _label(value, table.num_rows))
-    return _ordered(table), {
+    table = pa.concat_tables([rows, with_places(left, {})])
+    return as_mixed(table, mix, digest), {
         **_facts(found, tokens, cost, (step, rank), recipe),
         "near_pictures": _near(picture, step, recipe.apart),
     }
 
 
-def _ordered(table: pa.Table) -> pa.Table:
-    """Return rows of MIXED whose words are numbered in order of appearance, so that equal plans are equal files."""
+def as_mixed(table: pa.Table, mix: str, digest: str) -> pa.Table:
+    """Return rows as those of MIXED, words numbered in order of appearance, so that equal plans are equal files."""
+    for name, value in (("mix", mix), ("digest", digest)):
+        table = table.append_column(name, _label(value, table.num_rows))
     for place, name in enumerate(table.column_names):
         if pa.types.is_dictionary(table[name].type):
             table = table.set_column(place, name, table[name].cast(pa.string()).combine_chunks().dictionary_encode())
@@ -153,31 +159,15 @@ def laid_out(pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: in
     return pack // batch, ranked[pack] if packs else pack
 
 
-def steps_of(plan: pa.Table, recipe: Recipe) -> pa.Table:
-    """Return the rows of STEPS for rows of MIXED in their order: where each step lies, and how its ranks are loaded."""
-    placed = plan.filter(pc.is_valid(plan["step"]))
-    step, rank = _column(placed, "step"), _column(placed, "rank")
-    count = int(step[-1]) + 1 if step.size else 0
-    rows = np.bincount(step, minlength=count)
-    loads = {}
-    for name, load in (("tokens", _tokens(placed)), ("cost", _column(placed, "cost"))):
-        sums = np.zeros(count * recipe.ranks, np.int64)
-        np.add.at(sums, step * recipe.ranks + rank, load)
-        loads[name] = sums.reshape(count, recipe.ranks)
-    packs = np.bincount(step, weights=_column(placed, "slot") == 0, minlength=count).astype(np.int64)
-    columns = {
-        "mix": pa.array(plan["mix"][:1].to_pylist() * count, pa.string()),
-        "digest": pa.array(plan["digest"][:1].to_pylist() * count, pa.string()),
-        "step": np.arange(count),
-        "first_row": np.cumsum(rows) - rows,
-        "rows": rows,
-        "packs": packs,
-        "tokens": loads["tokens"].sum(axis=1),
-        "busiest_tokens": loads["tokens"].max(axis=1, initial=0),
-        "cost": loads["cost"].sum(axis=1),
-        "busiest_cost": loads["cost"].max(axis=1, initial=0),
-    }
-    return pa.table(columns).cast(schema.STEPS)
+def components(plan: pa.Table) -> pa.Table:
+    """Return the rows of COMPONENTS for rows of MIXED."""
+    fits = pc.is_null(plan["reason"])
+    drawn = pc.cast(fits, pa.int64())
+    tokens = pc.if_else(fits, pc.cast(pc.add(plan["n_text_tok"], plan["n_img_tok"]), pa.int64()), 0)
+    columns = [plan["component"].cast(pa.string()), drawn, tokens, pc.subtract(1, drawn)]
+    table = pa.table(dict(zip(COMPONENTS.names, columns, strict=True)))
+    sums = table.group_by("component").aggregate([(name, "sum") for name in COMPONENTS.names[1:]])
+    return sums.rename_columns(COMPONENTS.names).sort_by("component").cast(COMPONENTS)
 
 
 def _facts(
@@ -230,11 +220,15 @@ def _balance(step: Ints, rank: Ints, load: npt.NDArray[np.float64], ranks: int) 
     return float((sums.max(axis=1) / sums.mean(axis=1)).mean())
 
 
-def _labelled(table: pa.Table, part: Part, time: Ints, keys: npt.NDArray[np.uint64]) -> pa.Table:
-    """Return draws with what they are drawn from; `key` orders them, wherever and in whatever order they are read."""
+def _keyed(table: pa.Table, part: Part, time: Ints, keys: npt.NDArray[np.uint64]) -> pa.Table:
+    """Return draws with a `key` that orders them, wherever and in whatever order they are read."""
     own = mixture.keys_of(["\x00".join((part.name, part.recipe))])
+    return table.append_column("key", pa.array(balance.mixed(keys ^ own, 0) + time.astype(np.uint64)))
+
+
+def labelled(table: pa.Table, part: Part, time: Ints) -> pa.Table:
+    """Return draws with what they are drawn from, and which time, (N,)."""
     table = table.append_column("draw", pa.array(time, pa.int32()))
-    table = table.append_column("key", pa.array(balance.mixed(keys ^ own, 0) + time.astype(np.uint64)))
     for name, value in (("component", part.name), ("job", part.job), ("recipe", part.recipe)):
         table = table.append_column(name, _label(value, table.num_rows))
     return table.set_column(0, "dataset", table["dataset"].dictionary_encode())
@@ -244,11 +238,12 @@ def _label(value: str, rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value], pa.string()))
 
 
-def _with_places(table: pa.Table, places: dict[str, Ints] | None) -> pa.Table:
+def with_places(table: pa.Table, places: Mapping[str, Ints]) -> pa.Table:
+    """Return draws in order of their places; what `places` does not say is null."""
     for name in ("step", "rank", "pack", "slot", "offset"):
-        values = pa.nulls(table.num_rows, pa.int32()) if places is None else pa.array(places[name], pa.int32())
+        values = pa.array(places[name], pa.int32()) if name in places else pa.nulls(table.num_rows, pa.int32())
         table = table.append_column(name, values)
-    if places is None:
+    if not places:
         return table
     return table.take(pa.array(np.lexsort((places["slot"], places["pack"], places["rank"], places["step"]))))
 
