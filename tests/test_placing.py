@@ -98,7 +98,7 @@ def test_slices_of_another_run_are_not_taken_for_its_own(shop: Workshop) -> None
     _, folder, _ = run(shop)
     (folder / "manifest.json").unlink()
     (folder / "packs/00001.parquet").rename(folder / "packs/00002.parquet")
-    with pytest.raises(ShardError, match="remove .*/packs and run again"):
+    with pytest.raises(ShardError, match=r"remove .*/packs and run again"):
         run(shop)
 
 

@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 
 NAME = "placement"
 """What stands in place of a packer's name."""
+_FEW = 1 << 24
+"""Kinds of sizes that are counted in an array with a place for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,16 @@ class Histogram:
 
 def counted(sizes: Ints) -> tuple[Ints, Ints]:
     """Return the sizes that there are among (N, R), (K, R), and how many of each, (K,)."""
-    found, counts = np.unique(sizes, axis=0, return_counts=True)
-    return found, counts.astype(np.int64)
+    if not len(sizes):
+        return sizes, np.zeros(0, np.int64)
+    most = sizes.max(axis=0)
+    keys = _keys(sizes, most)
+    if float(np.prod(most + 1.0)) <= _FEW:
+        counts = np.bincount(keys)
+        found = np.flatnonzero(counts)
+        return _sizes(found, most), counts[found]
+    found, counts = np.unique(keys, return_counts=True)
+    return _sizes(found, most), counts.astype(np.int64)
 
 
 def histogram(parts: list[tuple[int, Ints, Ints]], components: int, resources: int) -> Histogram:
@@ -163,6 +173,15 @@ def _keys(sizes: Ints, room: Ints) -> Ints:
     for column, full in zip(sizes.T, room.tolist(), strict=True):
         key = key * (full + 1) + column
     return key
+
+
+def _sizes(keys: Ints, room: Ints) -> Ints:
+    """Return the rows of sizes, (N, R), that `_keys` gives these numbers."""
+    columns = []
+    for full in room[::-1].tolist():
+        columns.append(keys % (full + 1))
+        keys = keys // (full + 1)
+    return np.stack(columns[::-1], axis=1)
 
 
 def _shares(have: Ints, wanted: int) -> Ints:

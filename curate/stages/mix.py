@@ -124,7 +124,8 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     step, rank = laid_out(found.pack, cost, recipe.ranks, recipe.per_rank)
     places = {"step": step, "rank": rank, "pack": found.pack, "slot": found.slot}
     places["offset"] = _offsets(found.pack, found.slot, tokens)
-    rows = with_places(chosen.take(pa.array(order)), places)
+    final = np.lexsort((found.slot, found.pack, rank, step))
+    rows = with_places(chosen.take(pa.array(order[final])), {name: place[final] for name, place in places.items()})
     rest = draws.filter(pa.array(~fits))
     by = {name: rest[name].cast(pa.string()) for name in ("component", "dataset", "sample_id")}
     left = rest.take(pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]))
@@ -239,13 +240,11 @@ def _label(value: str, rows: int) -> pa.DictionaryArray:
 
 
 def with_places(table: pa.Table, places: Mapping[str, Ints]) -> pa.Table:
-    """Return draws in order of their places; what `places` does not say is null."""
+    """Return draws, which stand in order of their places, with these; what `places` does not say is null."""
     for name in ("step", "rank", "pack", "slot", "offset"):
         values = pa.array(places[name], pa.int32()) if name in places else pa.nulls(table.num_rows, pa.int32())
         table = table.append_column(name, values)
-    if not places:
-        return table
-    return table.take(pa.array(np.lexsort((places["slot"], places["pack"], places["rank"], places["step"]))))
+    return table
 
 
 def _offsets(pack: Ints, slot: Ints, tokens: Ints) -> Ints:

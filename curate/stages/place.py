@@ -22,8 +22,8 @@ from curate.stages.lengths import MEASURED
 
 Ints = npt.NDArray[np.int64]
 
-SLICE_ROWS = 2_000_000
-"""Candidates that are placed at a time: some 600 MB of a worker's memory."""
+SLICE_ROWS = 1_000_000
+"""Candidates that are placed at a time: some 700 MB of a worker's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class Census:
 def slices(part: mix.Part, component: int, files: Sequence[str]) -> list[Slice]:
     """Return a component's files in order, so many together as hold SLICE_ROWS."""
     found: list[list[str]] = []
-    rows = SLICE_ROWS
+    rows = 0
     for file in files:
         here = tables.parquet_rows(file)
-        if rows + here > SLICE_ROWS:
+        if not found or rows + here > SLICE_ROWS:
             found.append([])
             rows = 0
         found[-1].append(file)
@@ -100,9 +100,10 @@ def _place(config: Placing, task: ShardTask, payload: Any) -> ShardReport:
     rank = np.array(what.before, np.int64)[klass] + ranks(klass, len(shelves.keys))
     sample, turn, pack, slot = shelves.place(what.component, klass, rank)
     step, lane, pack = shelves.stand(pack)
-    drawn = mix.labelled(usable.take(pa.array(sample)), what.part, turn)
+    order = np.lexsort((slot, pack))  # packs are numbered by step and rank
+    drawn = mix.labelled(usable.take(pa.array(sample[order])), what.part, turn[order])
     left = mix.labelled(rest, what.part, np.zeros(rest.num_rows, np.int64))
-    places = {"step": step, "rank": lane, "pack": pack, "slot": slot}
+    places = {"step": step[order], "rank": lane[order], "pack": pack[order], "slot": slot[order]}
     table = pa.concat_tables([mix.with_places(drawn, places), mix.with_places(left, {})])
     table = mix.as_mixed(table, config.mix, config.digest)
     tables.write_table(placed_file(config.folder, task.shard), table, {"curate.mix": config.digest})

@@ -114,6 +114,15 @@ def test_steps_are_even_and_full() -> None:
     assert np.mean(np.abs(np.diff(step[order])) < 5) < 0.05
 
 
+@given(st.integers(0, 1000), st.sampled_from([3, 1 << 26]))
+def test_sizes_are_counted(seed: int, most: int) -> None:
+    sizes = np.random.default_rng(seed).integers(0, most, (seed % 50, 2))
+    found, counts = counted(sizes)
+    expected, times = np.unique(sizes, axis=0, return_counts=True)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(counts, times)
+
+
 def test_draws_of_nothing_are_refused() -> None:
     found = Histogram(np.array([[5]]), np.array([[3], [0]]))
     with pytest.raises(ValueError, match="nothing"):
