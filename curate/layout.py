@@ -94,6 +94,11 @@ def measured_file(root: str, job: str, key: str) -> str:
     return f"{root.rstrip('/')}/lengths/{job}/{key}.parquet"
 
 
+def merged_file(root: str, job: str, key: str) -> str:
+    """The conversations that one job's samples are merged to, and how long they are."""
+    return f"{root.rstrip('/')}/lengths/{job}/{key}.merged"
+
+
 def facts_file(root: str, job: str, key: str) -> str:
     """What a gate knows of one job's samples: their pictures and their words."""
     return f"{root.rstrip('/')}/lengths/{job}/{key}.facts"

@@ -21,6 +21,7 @@ from curate.io.warehouse import Warehouse, read_sql
 from curate.kernels.packing import Limits
 from curate.layout import measured_file, mix_folder
 from curate.manifest import Books, Manifest
+from curate.merging import Merging
 from curate.mix_job import Component, MixJob, component_job
 from curate.plugins import Project, sql_report
 from curate.quotas import Budget, Wish, quotas
@@ -120,6 +121,7 @@ class Mixing:
         gated: dict[str, Any] = {}
         if self._gate:
             candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in parts})
+        candidates, merged = self._merged(candidates, limits)
         budget = Budget(**job.budget.model_dump()) if job.budget else None
         draws = mix.drawn(candidates, budget, job.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
@@ -134,7 +136,8 @@ class Mixing:
             facts={
                 **facts,
                 "tokens_model": self._tokens.identity(),
-                "components": _components(packed, _wanted(candidates, budget)),
+                "components": _components(packed, _wanted(candidates, budget), merged),
+                "rows": mix.sample_rows(packed),
                 "gate": gated,
                 "files": {name: asdict(file) for name, file in self._files.items()},
             },
@@ -142,6 +145,17 @@ class Mixing:
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
         return int(packed.num_rows)
+
+    def _merged(
+        self, candidates: Mapping[mix.Part, pa.Table], limits: Limits
+    ) -> tuple[dict[mix.Part, pa.Table], dict[str, dict[str, int]]]:
+        """Return the candidates, those of one picture as conversations, and by component how many became how many."""
+        room = min(self.job.tokens.max, limits.tokens // limits.align * limits.align)
+        merging = Merging(self.project, self.root, self._warehouse, self.job.tokens, self._written, room, self.job.seed)
+        passed = {part: merging.passed(part, table, *self._source(part)) for part, table in candidates.items()}
+        return {part: table for part, (table, _) in passed.items()}, {
+            part.name: told for part, (_, told) in passed.items()
+        }
 
     def _source(self, part: mix.Part) -> tuple[str, foreign.File | None]:
         """Return the digest of what a component is drawn from, and its file where it is one."""
@@ -152,7 +166,7 @@ class Mixing:
         """Return the lengths of a component's candidates, from where they stand already if they do."""
         source, file = self._source(part)
         how = [asdict(file)] if file else [part.job, part.recipe]
-        key = digest_of([source, *how, self._written, self._tokens.identity()])[:16]
+        key = digest_of([source, *how, self._written, self._tokens.identity(), lengths.VERSION])[:16]
         path = measured_file(self.root, part.name if file else part.job, key)
         if not storage.exists(path):
             codec, count = plugins.load("codecs", self._written[0], self.project), lengths.counter(self.job.tokens)
@@ -208,8 +222,12 @@ def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> d
         return {}
 
 
-def _components(packed: pa.Table, wanted: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Return component → samples wanted (where that is known) and drawn, their tokens, and candidates left out."""
+def _components(
+    packed: pa.Table, wanted: Mapping[str, int], merged: Mapping[str, dict[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Return component → samples wanted (where that is known) and drawn, their tokens, candidates left out, and where
+    it merges the candidates merged and the conversations that they became.
+    """
     fits = pc.is_null(packed["reason"])
     tokens = pc.if_else(fits, pc.add(packed["n_text_tok"], packed["n_img_tok"]), 0)
     table = pa.table({"component": packed["component"], "fits": pc.cast(fits, pa.int64()), "tokens": tokens})
@@ -220,6 +238,7 @@ def _components(packed: pa.Table, wanted: Mapping[str, int]) -> dict[str, dict[s
             "samples": row["fits_sum"],
             "tokens": row["tokens_sum"],
             "left_out": row["fits_count"] - row["fits_sum"],
+            **merged[row["component"]],
         }
         for row in sorted(sums, key=lambda row: str(row["component"]))
     }

@@ -16,6 +16,9 @@ from curate.stages import measure
 LABELS = ("job", "recipe", "codec", "model", "template", "tokenizer")
 """Columns of LENGTHS that say what was measured, and how; the others are what came of it."""
 
+VERSION = 2
+"""Changes with the columns of LENGTHS."""
+
 BUILT_IN = "clip"
 """The one tokenizer that needs no file: open_clip's own."""
 
