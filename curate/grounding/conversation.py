@@ -47,29 +47,26 @@ def merged(records: Sequence[Record], sample_id: str) -> Record:
     return replace(records[0], sample_id=sample_id, turns=turns, said=tuple(said) if len(said) == len(turns) else ())
 
 
-def _cut(text: str) -> tuple[int, int]:
-    """Return what goes with `<image>`, (start, end): the blanks between it and the text's edge, or a line end."""
+def _cut(text: str) -> tuple[int, int, str]:
+    """Return what goes with `<image>`, (start, end), the blanks around it too, and the one blank that stays for them.
+
+    Without a blank the words on both sides would be one, or even another `<image>`.
+    """
     at = text.find(IMAGE)
     if at < 0:
-        return 0, 0
-    before, after = text[:at], text[at + len(IMAGE) :]
-    if not before.strip():
-        return 0, len(text) - len(after.lstrip())
-    if not after.strip():
-        return len(before.rstrip()), len(text)
-    if after.startswith("\n"):
-        return at, len(text) - len(after) + 1
-    return at - before.endswith("\n"), len(text) - len(after)
+        return 0, 0, ""
+    start, end = len(text[:at].rstrip()), len(text) - len(text[at + len(IMAGE) :].lstrip())
+    inside = start > 0 and end < len(text)
+    return start, end, ("\n" if "\n" in text[start:end] else " ") if inside else ""
 
 
 def _without(text: str) -> str:
-    start, end = _cut(text)
-    return text[:start] + text[end:]
+    start, end, by = _cut(text)
+    return text[:start] + by + text[end:]
 
 
 def _bare(grounded: Grounded) -> Grounded:
-    start, end = _cut(grounded.text)
-    return _moved(grounded, start, end, "") if end else grounded
+    return _moved(grounded, *_cut(grounded.text)) if IMAGE in grounded.text else grounded
 
 
 def _moved(grounded: Grounded, start: int, end: int, by: str) -> Grounded:

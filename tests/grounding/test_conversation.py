@@ -32,9 +32,8 @@ def record(name: str, question: str, answer: str = "an answer", said: bool = Tru
         f"{IMAGE} \n Where is it?",
         f"Where is it?\n{IMAGE}",
         f"Where is it?{IMAGE}\n",
-        f"Where is{IMAGE} it?",
-        f"Where is {IMAGE}\nit?",
-        f"Where is\n{IMAGE} it?",
+        f"Where is{IMAGE}it?",
+        f"Where is {IMAGE} it?",
     ],
 )
 def test_one_place_holder_opens_the_conversation(question: str) -> None:
@@ -43,6 +42,11 @@ def test_one_place_holder_opens_the_conversation(question: str) -> None:
     assert turns[0].value == f"{IMAGE}\nWhere is it?" and turns[2].value == "Where is it?"
     assert [turn.role for turn in turns] == ["human", "gpt"] * 2
     trainable.check(turns, 1)
+
+
+def test_a_place_holder_between_lines_leaves_a_line_end() -> None:
+    turns = joined([asked(f"{IMAGE} Who?"), asked(f"Where\n{IMAGE}\nis it?"), asked(f"<im{IMAGE}age> it?")])
+    assert [turn.value for turn in turns[::2]] == [f"{IMAGE}\nWho?", "Where\nis it?", "<im age> it?"]
 
 
 def test_a_picture_that_is_named_late_is_named_first() -> None:
@@ -86,7 +90,7 @@ def test_every_word_stays_in_order(texts: list[tuple[str, str, str]]) -> None:
     trainable.check(turns, 1)
 
     def words(turn: Turn) -> list[str]:
-        return "".join(turn.value.split(IMAGE)).split()
+        return " ".join(turn.value.split(IMAGE)).split()
 
     assert [words(turn) for turn in turns] == [words(turn) for turn in chain(*dialogues)]
     assert [turn.value for turn in turns[1::2]] == [each[1].value for each in dialogues]
