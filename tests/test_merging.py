@@ -16,13 +16,14 @@ from curate.doctor import Doctor
 from curate.errors import SampleError
 from curate.export_job import Export
 from curate.exporting import export_last
+from curate.grounding import conversation
 from curate.grounding.templates import template
 from curate.io.tokens import counter
 from curate.journey import as_text, explain
 from curate.packs import Packs
 from curate.plugins import Project
 from curate.report.page import ReportOptions, write_report
-from curate.sample import Turn
+from curate.sample import Turn, sample_id
 from curate.stages import foreign
 from curate.views import open_root
 
@@ -120,6 +121,28 @@ def test_what_is_written_is_what_was_counted(shop: Workshop) -> None:
         assert len({number % 3 for number in numbers if number < 30}) < 2
         asked.update(numbers)
     assert asked == {**dict.fromkeys(range(31), 2), 34: 2}
+
+
+def test_members_stand_in_the_order_of_the_plan(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, told = conversation.joined, []
+
+    def joined(dialogues: Any) -> tuple[Turn, ...]:
+        told.append(whole(dialogues))
+        return told[-1]
+
+    monkeypatch.setattr(conversation, "joined", joined)
+    rows = [row for row in mix(shop) if not row["reason"]]
+    assert len(told) == 27 and Counter(told[1:14]) == Counter(told[14:])  # one to see what two have in common
+    numbers = {sample_id("theirs", str(number)): f"thing {number}" for number in range(31)}
+    for row, each in zip(rows, written(shop), strict=True):
+        if row["members"] and row["component"] == "theirs":
+            assert [turn["value"] for turn in each["conversations"][1::2]] == [numbers[key] for key in row["members"]]
+
+
+def test_there_is_room_for_packs_that_round_up(shop: Workshop) -> None:
+    rows = mix(shop, "pack: {length: 700, align: 64}\n", said="merge: 100")
+    assert sum(count * size for size, count in sizes(rows, "theirs").items()) == 32
+    assert max(row["n_text_tok"] + row["n_img_tok"] for row in rows if not row["reason"]) <= 640
 
 
 def test_the_gate_comes_first(shop: Workshop) -> None:

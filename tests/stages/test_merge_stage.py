@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import growth
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
@@ -26,7 +26,6 @@ from curate.stages.merge import CANDIDATES, Groups, Member, fitted, grouped, rep
 ROOM = 900
 MODEL = measure.TokenModel("llava-1.5-336", "vicuna_v1", "abc", ROOM)
 CHAT = template("vicuna_v1")
-PICTURES = ("a" * 64, "b" * 64, "")
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +58,12 @@ def sample(number: int, lengths: Sequence[int] = (9,), images: Sequence[ImageRef
     return Sample(f"{number:032x}", "tiny", 0, number, str(number), images=tuple(images), **told)  # type: ignore[arg-type]
 
 
+ONE, OTHER, NAMELESS = "a" * 64, "b" * 64, ""
 SAMPLES = st.lists(
     st.tuples(
-        st.lists(st.integers(0, 120), max_size=3),
-        st.lists(st.sampled_from(PICTURES), max_size=2),
-        st.sampled_from((640, 32)),
+        st.lists(st.integers(0, 120), min_size=1, max_size=3) | st.just([]),
+        st.sampled_from(([ONE], [ONE], [ONE], [OTHER], [], [ONE, OTHER], [NAMELESS])),
+        st.sampled_from((640, 640, 32)),
     ),
     min_size=1,
     max_size=14,
@@ -99,13 +99,18 @@ class Reader:
 
 
 def merged(
-    samples: Sequence[Sample], count: measure.Count, most: int = 4, seed: int = 0, shared: int | None = None
+    samples: Sequence[Sample],
+    count: measure.Count,
+    most: int = 4,
+    seed: int = 0,
+    shared: int | None = None,
+    room: int = ROOM,
 ) -> tuple[pa.Table, pa.Table]:
     """Return the candidates before and after."""
     before = candidates(samples, count)
     shared = shared_tokens(CHAT, count) if shared is None else shared
-    groups = grouped(before, most, ROOM, shared, seed)
-    return before, replaced(before, fitted(before, groups, ROOM, MODEL, count, Reader(samples)))
+    groups = grouped(before, most, room, shared, seed)
+    return before, replaced(before, fitted(before, groups, room, MODEL, count, Reader(samples)))
 
 
 def exported(row: dict[str, object], samples: Iterable[Sample]) -> tuple[Turn, ...]:
@@ -113,13 +118,17 @@ def exported(row: dict[str, object], samples: Iterable[Sample]) -> tuple[Turn, .
     return conversation.joined([dialogue.turns_of(by_id[key], plain.encode) for key in row["members"]])  # type: ignore[attr-defined]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(SAMPLES, st.integers(2, 5), st.integers(0, 3), st.sampled_from((None, 0, 200)))
+@given(SAMPLES, st.integers(2, 5), st.integers(0, 3), st.sampled_from((None, 0, 200)), st.integers(-90, 0))
 def test_nothing_is_lost_and_every_conversation_fits(
-    count: TokenCounter, drawn: list[tuple[list[int], list[str], int]], most: int, seed: int, shared: int | None
+    count: TokenCounter,
+    drawn: list[tuple[list[int], list[str], int]],
+    most: int,
+    seed: int,
+    shared: int | None,
+    less: int,
 ) -> None:
     samples = made(drawn)
-    before, after = merged(samples, count, most, seed, shared)
+    before, after = merged(samples, count, most, seed, shared, ROOM + less)
     assert after.schema.equals(CANDIDATES)
     known = {row["sample_id"]: row for row in before.to_pylist()}
     places: Counter[str] = Counter()
@@ -135,7 +144,7 @@ def test_nothing_is_lost_and_every_conversation_fits(
         assert len({(each["picture"], each["shown"]) for each in members}) == 1
         assert row["picture"] == members[0]["picture"] and row["n_images"] == 1
         assert sum(each["n_pairs"] for each in members) <= most
-        assert row["n_text_tok"] + row["n_img_tok"] <= ROOM
+        assert row["n_text_tok"] + row["n_img_tok"] <= ROOM + less
         turns = exported(row, samples)
         text, label = count([CHAT.segments(turns, 1)])
         assert (row["n_text_tok"], row["n_label_tok"], row["n_img_tok"]) == (text[0], label[0], 576)
@@ -174,6 +183,14 @@ def test_conversations_are_as_few_as_pairs_and_room_allow(count: TokenCounter) -
     one = candidates(samples[:1], count).to_pylist()[0]["n_text_tok"] - shared_tokens(CHAT, count)
     assert sum(len(row["members"]) for row in full) >= len(samples) - 1
     assert sum(row["n_text_tok"] + row["n_img_tok"] + one <= ROOM - 5 for row in full) <= 1  # the last one
+
+
+@pytest.mark.parametrize("room", range(760, ROOM, 10))
+def test_what_was_guessed_too_short_is_parted(count: TokenCounter, room: int) -> None:
+    samples = [sample(number, images=[image(ONE)]) for number in range(12)]
+    rows = merged(samples, count, 99, shared=10**6, room=room)[1].to_pylist()
+    assert all(row["n_text_tok"] + row["n_img_tok"] <= room for row in rows if row["members"])
+    assert sum(len(row["members"] or [0]) for row in rows) == 12 and any(row["members"] for row in rows)
 
 
 def test_what_shows_a_picture_otherwise_is_not_merged(count: TokenCounter) -> None:
