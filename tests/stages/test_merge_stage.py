@@ -185,7 +185,7 @@ def test_conversations_are_as_few_as_pairs_and_room_allow(count: TokenCounter) -
     assert sum(row["n_text_tok"] + row["n_img_tok"] + one <= ROOM - 5 for row in full) <= 1  # the last one
 
 
-@pytest.mark.parametrize("room", range(760, ROOM, 10))
+@pytest.mark.parametrize("room", range(800, ROOM, 10))
 def test_what_was_guessed_too_short_is_parted(count: TokenCounter, room: int) -> None:
     samples = [sample(number, images=[image(ONE)]) for number in range(12)]
     rows = merged(samples, count, 99, shared=10**6, room=room)[1].to_pylist()
