@@ -11,9 +11,9 @@ import pytest
 from conftest import Workshop
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
-from curate import checks, merging, plans, telling
+from curate import checks, merging, plans, schema, telling
 from curate.doctor import Doctor
-from curate.errors import SampleError
+from curate.errors import ConfigError, SampleError
 from curate.export_job import Export
 from curate.exporting import export_last
 from curate.grounding import conversation
@@ -28,6 +28,7 @@ from curate.stages import foreign
 from curate.views import open_root
 
 Rows = list[dict[str, Any]]
+PARTS = {"plain": "", "flip": "derived: hflip,", "both": "derived: square_pad+hflip,"}
 
 
 @pytest.fixture
@@ -58,9 +59,14 @@ def records() -> Rows:
     return [*some, record(30, 0, "<image>"), two, record(32, 0, "no place {}"), {"id": 33}, record(34, 7)]
 
 
-def mix(shop: Workshop, rest: str = "", said: str = "merge: 4", limit: int = 700) -> Rows:
+def theirs(shop: Workshop) -> Path:
     path = shop.folder / "theirs.json"
     path.write_text(json.dumps(records()))
+    return path
+
+
+def mix(shop: Workshop, rest: str = "", said: str = "merge: 4", limit: int = 700) -> Rows:
+    path = theirs(shop)
     parts = f"  mine: {{from: mine, merge: 3}}\n  theirs: {{from: {path}, {said}}}\n"
     tokens = f"tokens: {{tokenizer: {shop.folder}/tokenizer.json, max: {limit}}}\n"
     export = "export: {as: llava_json, codec: asv2, file: out.json}\n"
@@ -93,8 +99,8 @@ def test_every_sample_is_in_one_place(shop: Workshop) -> None:
     facts = shop.run("mixed").jobs[-1].facts
     assert facts["components"]["theirs"].items() >= {"merged": 30, "conversations": 9, "samples": 11}.items()
     assert facts["components"]["mine"].items() >= {"merged": 12, "conversations": 4, "samples": 6}.items()
-    theirs = [key for row in rows if row["component"] == "theirs" for key in row["members"] or [row["sample_id"]]]
-    assert len(theirs) == len(set(theirs)) == 35
+    drawn = [key for row in rows if row["component"] == "theirs" for key in row["members"] or [row["sample_id"]]]
+    assert len(drawn) == len(set(drawn)) == 35
     merged = [row for row in rows if row["members"] and row["component"] == "theirs"]
     assert all(len(row["member_offsets"]) == len(row["member_bytes"]) == len(row["members"]) for row in merged)
     assert all(row["member_offsets"] is None for row in rows if row["component"] == "mine")
@@ -187,11 +193,11 @@ def test_people_are_told_and_plans_compared(shop: Workshop) -> None:
     assert "30 candidates merged into 9 conversations" in page and "12 candidates merged into 4" in page
     mix(shop, said="merge: 2")
     after = plans.find("mixed", str(shop.root))
-    mine, theirs = plans.differ(before, after, str(shop.root), shop.project)
-    assert theirs["draws"] == 11 and theirs["other_draws"] == 17
-    assert (theirs["only_here"], theirs["only_there"], theirs["in_both"]) == (0, 0, 32)
+    mine, other = plans.differ(before, after, str(shop.root), shop.project)
+    assert other["draws"] == 11 and other["other_draws"] == 17
+    assert (other["only_here"], other["only_there"], other["in_both"]) == (0, 0, 32)
     assert mine["draws"] == mine["other_draws"] == 6 and mine["in_both"] == 14
-    assert theirs["tokens"] < theirs["other_tokens"]
+    assert other["tokens"] < other["other_tokens"]
 
 
 def test_conversations_are_counted_once(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +232,38 @@ def test_a_member_that_cannot_be_written_is_missing_alone(shop: Workshop, monkey
     assert one["conversations"][0]["value"].startswith("<image>\n")
 
 
+@pytest.mark.parametrize("pixels", ["virtual", "write"])
+def test_mirrored_children_are_merged_with_their_like(shop: Workshop, pixels: str) -> None:
+    augment = f"augment: [hflip, [square_pad, hflip]]\nchildren: {{pixels: {pixels}}}\n"
+    shop.write("jobs/mine.yaml", f"from: tiny\n{augment}")
+    parts = "".join(f"  {name}: {{from: mine, {derived} merge: 9}}\n" for name, derived in PARTS.items())
+    tokens = f"tokens: {{tokenizer: {shop.folder}/tokenizer.json, max: 900}}\n"
+    shop.write("jobs/mixed.yaml", f"mix:\n{parts}{tokens}export: {{as: llava_json, file: out.json}}\n")
+    rows = plan(shop)
+    # The first caption of each picture tells of its left side, and is not mirrored.
+    assert {name: sizes(rows, name) for name in PARTS} == {"plain": {6: 2, 1: 2}, "flip": {5: 2}, "both": {5: 2}}
+    found = {each["id"]: each for each in written(shop)}
+    for row in rows:
+        one = found[row["sample_id"]]
+        assert len(one["conversations"]) == 2 * len(row["members"] or [0])
+        assert ("transform" in one) == (row["component"] != "plain" and pixels == "virtual")
+
+
+def test_plans_from_before_members_can_be_asked_and_written(shop: Workshop) -> None:
+    path = theirs(shop)
+    shop.write("jobs/mixed.yaml", f"mix:\n  mine: {{from: mine}}\n  theirs: {{from: {path}}}\n")
+    rows = plan(shop)
+    packs = f"{shop.root}/mixes/mixed/{rows[0]['digest']}/packs.parquet"
+    pq.write_table(pq.ParquetFile(packs).read().drop_columns(schema.MEMBERS.names), packs)
+    wanted = Export.model_validate({"as": "llava_json"})
+    _, told = export_last("mixed", wanted, shop.project, str(shop.root))
+    assert told["records"] + sum(told["left_out"].values()) == len([row for row in rows if not row["reason"]])
+    mine = next(row["sample_id"] for row in rows if row["component"] == "mine")
+    assert "pack" in as_text(explain(str(shop.root), shop.project, mine))
+    packed = Packs(packs.rpartition("/")[0]).packs(0)
+    assert {each["members"] for pack in packed for each in pack} == {None}
+
+
 @pytest.mark.parametrize(
     ("said", "rest", "where"),
     [
@@ -238,3 +276,5 @@ def test_senseless_merges_are_told(shop: Workshop, said: str, rest: str, where: 
     shop.write("jobs/mixed.yaml", f"mix:\n  a: {{from: mine, {said}}}\n{rest}")
     found = checks.check("mixed", Project(str(shop.folder)))
     assert where in [each.where for each in found]
+    with pytest.raises(ConfigError):
+        shop.run("mixed")
