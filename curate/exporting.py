@@ -24,7 +24,7 @@ from curate.stages import foreign
 from curate.stages.export import Exported, Writing, codec_of, export
 from curate.views import open_root, runs_table
 
-OTHERS = ("component", "pack", "length", "drawn", "record_offset", "record_bytes")
+OTHERS = ("component", "pack", "slot", "length", "drawn", "member", "record_offset", "record_bytes")
 """What a row says that is a record of a file of others."""
 
 
@@ -107,5 +107,5 @@ def _rows(batches: Iterator[pa.Table], result: JobResult) -> Iterator[dict[str, 
         count += batch.num_rows
         of_samples = result.kind == "curate" or pc.any(pc.is_null(batch["record_bytes"])).as_py()
         yield from (batch if of_samples else batch.select(OTHERS)).to_pylist()
-    if result.kind == "mix" and count != result.facts["samples"]:
+    if result.kind == "mix" and count != result.facts.get("rows", result.facts["samples"]):
         raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")

@@ -103,6 +103,11 @@ def lengths_folder(root: str, job: str, key: str) -> str:
     return f"{root.rstrip('/')}/lengths/{job}/{key}"
 
 
+def merged_file(root: str, job: str, key: str) -> str:
+    """The conversations that one job's samples are merged to, and how long they are."""
+    return f"{root.rstrip('/')}/lengths/{job}/{key}.merged"
+
+
 def facts_file(root: str, job: str, key: str) -> str:
     """What a gate knows of one job's samples: their pictures and their words."""
     return f"{root.rstrip('/')}/lengths/{job}/{key}.facts"

@@ -59,7 +59,7 @@ class Measures:
         return found
 
     def _config(self, job: str, recipe: str, digest: str, how: Sequence[object]) -> lengths.Measuring:
-        key = schema.digest_of([digest, *how, (self.codec, self.phrases), self.model.identity()])[:16]
+        key = schema.digest_of([digest, *how, (self.codec, self.phrases), self.model.identity(), lengths.VERSION])[:16]
         folder = lengths_folder(self.root, job, key)
         return lengths.Measuring(folder, job, recipe, self.codec, self.phrases, self.tokens, self.project)
 

@@ -19,6 +19,7 @@ def check(path: Path, job: MixJob) -> Iterator[ConfigError]:
     for name, component in job.mix.items():
         yield from _quantity(path, ("mix", name), component, job)
         yield from _kind(path, ("mix", name), component)
+    yield from _merge(path, job)
     yield from _budget(path, job)
     yield from _tokens(path, job)
     yield from _packs(path, job)
@@ -44,6 +45,15 @@ def _kind(path: Path, steps: tuple[Step, ...], component: Component) -> Iterator
     for name in () if component.is_file() else ("codec", "images"):
         if getattr(component, name) is not None:
             yield mistake(path, (*steps, name), f"{name} is of files of records; a job has its own")
+
+
+def _merge(path: Path, job: MixJob) -> Iterator[ConfigError]:
+    for name in [name for name, component in job.mix.items() if component.merge is not None]:
+        if job.tokens.template == "plain":
+            yield mistake(path, ("mix", name, "merge"), "the template plain holds one question and its answer")
+        if job.gate is not None and job.gate.same_picture == "drop":
+            what = "same_picture: drop leaves one sample of each picture: nothing is left to merge"
+            yield mistake(path, ("mix", name, "merge"), what, "same_picture: keep")
 
 
 def _budget(path: Path, job: MixJob) -> Iterator[ConfigError]:
@@ -100,6 +110,7 @@ def unplaceable(path: Path, job: MixJob) -> Iterator[ConfigError]:
         ("layout", "apart"): job.layout.apart > 0,
         ("layout", "curves"): bool(job.layout.curves),
         **{("mix", name, "per_picture"): part.per_picture is not None for name, part in job.mix.items()},
+        **{("mix", name, "merge"): part.merge is not None for name, part in job.mix.items()},
     }
     for where in (where for where, is_asked in asked.items() if is_asked):
         what = f"{where[-1]} needs all candidates in one place: a mix that is placed slice by slice has none"

@@ -24,6 +24,7 @@ from curate.kernels.token_count import MODELS
 from curate.layout import Layout, mix_folder
 from curate.manifest import Books, Manifest
 from curate.measuring import Measures, joined
+from curate.merging import Merging
 from curate.mix_checks import unplaceable
 from curate.mix_job import Component, MixJob, component_job
 from curate.plugins import Project
@@ -150,6 +151,7 @@ class Mixing:
         gated: dict[str, Any] = {}
         if self._gate:
             candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in candidates})
+        candidates, merged = self._merged(candidates, limits)
         budget = Budget(**job.budget.model_dump()) if job.budget else None
         draws = mix.drawn(candidates, budget, job.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
@@ -158,8 +160,8 @@ class Mixing:
         steps = loads.table(self.name, self.digest)
         tables.write_table(f"{folder}/steps.parquet", steps, {"curate.mix": self.digest})
         tables.write_table(f"{folder}/packs.parquet", packed, {"curate.mix": self.digest})
-        components = _components(mix.components(packed), _wanted(candidates, budget))
-        facts = {**facts, "components": components, "gate": gated}
+        components = _components(mix.components(packed), _wanted(candidates, budget), merged)
+        facts = {**facts, "components": components, "rows": mix.sample_rows(packed), "gate": gated}
         return placing.Made(facts["samples"], _dropped(packed), facts, {"packs": schema.columns_digest(packed)})
 
     def _commit(self, folder: str, made: placing.Made) -> None:
@@ -179,6 +181,17 @@ class Mixing:
         )
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
+
+    def _merged(
+        self, candidates: Mapping[mix.Part, pa.Table], limits: Limits
+    ) -> tuple[dict[mix.Part, pa.Table], dict[str, dict[str, int]]]:
+        """Return the candidates, those of one picture as conversations, and by component how many became how many."""
+        room = min(self.job.tokens.max, limits.tokens // limits.align * limits.align)
+        merging = Merging(self.project, self.root, self._warehouse, self.job.tokens, self._written, room, self.job.seed)
+        passed = {part: merging.passed(part, table, *self._source(part)) for part, table in candidates.items()}
+        return {part: table for part, (table, _) in passed.items()}, {
+            part.name: told for part, (_, told) in passed.items()
+        }
 
     def _source(self, part: mix.Part) -> Source:
         """Return the digest of what a component is drawn from, and where that lies."""
@@ -222,7 +235,14 @@ def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> d
         return {}
 
 
-def _components(sums: pa.Table, wanted: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Return component → samples wanted (where that is known) and drawn, their tokens, and candidates left out."""
+def _components(
+    sums: pa.Table, wanted: Mapping[str, int], merged: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Return component → samples wanted (where that is known) and drawn, their tokens, candidates left out, and where
+    it merges the candidates merged and the conversations that they became.
+    """
     told = {row.pop("component"): row for row in sums.to_pylist()}
-    return {name: {**({"wanted": wanted[name]} if name in wanted else {}), **row} for name, row in told.items()}
+    return {
+        name: {**({"wanted": wanted[name]} if name in wanted else {}), **row, **merged[name]}
+        for name, row in told.items()
+    }

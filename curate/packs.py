@@ -13,7 +13,7 @@ from curate.errors import ConfigError
 from curate.io import storage, tables
 from curate.io.records import read_json
 
-COLUMNS = ("component", "job", "recipe", "dataset", "sample_id", "draw", "rank", "pack", "slot", "offset")
+COLUMNS = ("component", "job", "recipe", "dataset", "sample_id", "members", "draw", "rank", "pack", "slot", "offset")
 TOKENS = ("n_text_tok", "n_label_tok", "n_img_tok", "n_tiles", "n_images", "cost")
 Row = dict[str, Any]
 

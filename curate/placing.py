@@ -127,7 +127,7 @@ class Placing:
         there = storage.list_names(f"{self.folder}/packs", ".parquet")
         if samples != shelves.draws().sum() or len(there) != len(files):
             raise ShardError(f"slices of another run are among these: remove {self.folder}/packs and run again")
-        facts = {
+        facts: dict[str, Any] = {
             "samples": samples,
             "tokens": total,
             "packs": packs,
@@ -143,4 +143,9 @@ class Placing:
             "near_pictures": 0,
         }
         components = {row.pop("component"): row for row in by_component.to_pylist()}
-        return Made(samples, dict(sorted(dropped.items())), {**facts, "components": components, "gate": {}}, contents)
+        return Made(
+            samples,
+            dict(sorted(dropped.items())),
+            {**facts, "components": components, "rows": samples, "gate": {}},
+            contents,
+        )

@@ -102,6 +102,22 @@ CHILDREN = SAMPLES.append(pa.field("digest", pa.string())).append(pa.field("reci
 WORD = pa.dictionary(pa.int32(), pa.string())
 """A word that many rows have in common."""
 
+_COUNTS = [
+    *((name, pa.int32()) for name in ("n_text_tok", "n_label_tok", "n_img_tok", "n_tiles", "n_images")),
+    ("cost", pa.int64()),
+]
+_PLACE = [(name, pa.int64()) for name in ("record_offset", "record_bytes")]
+
+MEMBERS = pa.schema(
+    [
+        ("members", pa.list_(pa.string())),
+        ("member_offsets", pa.list_(pa.int64())),
+        ("member_bytes", pa.list_(pa.int64())),
+    ]
+)
+"""The ids of the samples that are merged in one draw, in order of their turns, and where each lies in its file; null
+of what is not merged."""
+
 MIXED = pa.schema(
     [
         ("mix", WORD),
@@ -112,19 +128,10 @@ MIXED = pa.schema(
         ("sample_id", pa.string()),
         ("recipe", WORD),
         ("draw", pa.int32()),
-        ("n_text_tok", pa.int32()),
-        ("n_label_tok", pa.int32()),
-        ("n_img_tok", pa.int32()),
-        ("n_tiles", pa.int32()),
-        ("n_images", pa.int32()),
-        ("cost", pa.int64()),
-        ("step", pa.int32()),
-        ("rank", pa.int32()),
-        ("pack", pa.int32()),
-        ("slot", pa.int32()),
-        ("offset", pa.int32()),
-        ("record_offset", pa.int64()),
-        ("record_bytes", pa.int64()),
+        *_COUNTS,
+        *((name, pa.int32()) for name in ("step", "rank", "pack", "slot", "offset")),
+        *_PLACE,
+        *MEMBERS,
         ("reason", pa.string()),
     ]
 )
@@ -142,10 +149,7 @@ STEPS = pa.schema(
         ("first_row", pa.int64()),
         ("rows", pa.int32()),
         ("packs", pa.int32()),
-        ("tokens", pa.int64()),
-        ("busiest_tokens", pa.int64()),
-        ("cost", pa.int64()),
-        ("busiest_cost", pa.int64()),
+        *((name, pa.int64()) for name in ("tokens", "busiest_tokens", "cost", "busiest_cost")),
     ]
 )
 """One row per step of a plan: its rows in the plan's file, and the load of all ranks and of the busiest of them."""
@@ -155,27 +159,21 @@ LABEL = pa.dictionary(pa.int8(), pa.string())
 
 LENGTHS = pa.schema(
     [
-        ("job", LABEL),
-        ("recipe", LABEL),
-        ("codec", LABEL),
-        ("model", LABEL),
-        ("template", LABEL),
-        ("tokenizer", LABEL),
+        *((name, LABEL) for name in ("job", "recipe", "codec", "model", "template", "tokenizer")),
         ("dataset", pa.string()),
         ("sample_id", pa.string()),
         ("picture", pa.string()),
-        ("n_text_tok", pa.int32()),
-        ("n_label_tok", pa.int32()),
-        ("n_img_tok", pa.int32()),
-        ("n_tiles", pa.int32()),
-        ("n_images", pa.int32()),
-        ("cost", pa.int64()),
-        ("record_offset", pa.int64()),
-        ("record_bytes", pa.int64()),
+        ("shown", pa.string()),
+        ("n_pairs", pa.int32()),
+        *_COUNTS,
+        *_PLACE,
         ("reason", pa.string()),
     ]
 )
-"""One row per sample of a job, written form and token model; `picture` is the sha256 of the first picture."""
+"""One row per sample of a job, written form and token model; `picture` is the sha256 of the first picture.
+
+`shown` is its size and how it was moved, `n_pairs` the pairs of question and answer: null where it cannot be merged.
+"""
 
 _CHUNK = 65_536
 
@@ -268,7 +266,7 @@ def columns_digest(table: pa.Table) -> str:
     """Return a digest of the values of a table of plain columns, as `content_digest` does, column by column: fast.
 
     Raises:
-        TypeError: a column of lists, structs or floats.
+        TypeError: a column of structs or floats, or of lists of them.
     """
     digest = hashlib.blake2b(digest_size=16)
     for name in table.column_names:
@@ -279,10 +277,12 @@ def columns_digest(table: pa.Table) -> str:
 
 
 def _values_of(column: pa.Array) -> bytes:
-    """Return a column's values as bytes: which are null; integers of 8 bytes, texts by their lengths and letters."""
+    """Return a column's values as bytes: which are null; integers of 8 bytes, texts and lists by lengths and parts."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     valid: bytes = np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
+    if pa.types.is_list(column.type):
+        return b"".join((valid, _values_of(pc.list_value_length(column)), _values_of(pc.list_flatten(column))))
     if pa.types.is_string(column.type):
         texts = column.fill_null("")
         lengths = pc.binary_length(texts).to_numpy().astype("<i8")

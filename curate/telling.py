@@ -112,8 +112,17 @@ def _mix_line(job: JobResult) -> str:
     return (
         f"mix {job.job}: {facts['samples']:,} samples, {facts['tokens']:,} tokens in {facts['packs']:,} packs, "
         f"{facts['fill']:.2%} full (no packing needs fewer than {facts['least_packs']:,})"
-        f"{_steps(facts)}"
+        f"{_steps(facts)}{_merged(facts)}"
     )
+
+
+def _merged(facts: dict[str, Any]) -> str:
+    """Return how many candidates became how many conversations, where any did."""
+    merged = [part for part in facts.get("components", {}).values() if "merged" in part]
+    if not merged:
+        return ""
+    counts = (sum(part[name] for part in merged) for name in ("merged", "conversations"))
+    return "; {:,} candidates of one picture or another merged into {:,} conversations".format(*counts)
 
 
 def _steps(facts: dict[str, Any]) -> str:

@@ -111,9 +111,9 @@ def test_it_is_exported_in_its_order(shop: Workshop) -> None:
 
 
 def test_what_needs_all_candidates_in_one_place_is_refused(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    mix(shop, "gate: {}\nlayout: {apart: 3}\n", "per_picture: 1")
+    mix(shop, "gate: {}\nlayout: {apart: 3}\n", "per_picture: 1, merge: 4")
     said = {error.where for error in checks.check("mixed", shop.project)}
-    assert said == {"gate", "layout.apart", "mix.theirs.per_picture"}
+    assert said == {"gate", "layout.apart", "mix.theirs.per_picture", "mix.theirs.merge"}
     text = Path(shop.folder, "jobs/mixed.yaml").read_text()
     shop.write("jobs/mixed.yaml", text.replace(", by: [placement]", ""))
     assert checks.check("mixed", shop.project) == []

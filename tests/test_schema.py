@@ -149,6 +149,24 @@ def test_the_digest_tells_order_and_number() -> None:
     assert len(set(digests)) == 5
 
 
+def test_the_digest_of_columns_sees_into_lists() -> None:
+    def digest(*rows: list[str | None] | None) -> str:
+        return schema.columns_digest(pa.table({"ids": pa.array(rows, pa.list_(pa.string()))}))
+
+    lists = (
+        [["a", "b"], ["c"]],
+        [["a"], ["b", "c"]],
+        [["a", "b", "c"], []],
+        [["a", "b", "c"], None],
+        [["a", "b", "d"], []],
+    )
+    assert len({digest(*rows) for rows in (*lists, [["a", "b", None], []])}) == 6
+    whole = pa.table({"ids": pa.array([["x"], ["a", "b"], None, ["c"]], pa.list_(pa.string()))})
+    assert schema.columns_digest(whole.slice(1)) == digest(["a", "b"], None, ["c"])
+    with pytest.raises(TypeError):
+        schema.columns_digest(pa.table({"boxes": pa.array([[0.5]], pa.list_(pa.float64()))}))
+
+
 def test_a_digest_of_values_does_not_depend_on_the_order_of_keys() -> None:
     assert schema.digest_of({"a": 1, "b": [2, None]}) == schema.digest_of({"b": (2, None), "a": 1})
     assert schema.digest_of({"a": 1}) != schema.digest_of({"a": "1"})

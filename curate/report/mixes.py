@@ -25,6 +25,7 @@ class Component:
 
     `wanted` is the draws that the recipe asks for, `wanted_tokens` and `wanted_share` what they would come to in
     samples of the mean length, `wanted_px` where that lies on the bar; None where the manifest does not say.
+    `merged` candidates became so many `conversations`.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Component:
     wanted_tokens: int | None
     wanted_share: float | None
     wanted_px: float | None
+    merged: int
+    conversations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,8 @@ def _components(
             asked.get(name),
             asked[name] / whole if whole else None,
             asked[name] / most * BAR_PX if name in asked else None,
+            told.count(said.get(name, {}), "merged"),
+            told.count(said.get(name, {}), "conversations"),
         )
         for row in rows
     )

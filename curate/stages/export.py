@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from curate import plugins
 from curate.errors import SampleError
 from curate.export_job import Export
-from curate.grounding import dialogue
+from curate.grounding import conversation, dialogue
 from curate.grounding.resolve import Policy
 from curate.io import storage
 from curate.io.records import sound
@@ -23,6 +24,8 @@ from curate.plugins import Project
 from curate.sample import Attached, Grounded, ImageRef, Placed, Record, Sample, Turn
 from curate.schema import from_row
 from curate.stages import foreign, naming
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def export(
     written = 0
     with tempfile.TemporaryDirectory(prefix="curate-") as local:
         exporter = writing.exporter.Exporter(Path(local), writing.file)
-        for record in _records(root, rows, writing, left_out, sources or {}):
+        for record in conversations(_records(root, rows, writing, left_out, sources or {})):
             try:
                 exporter.write(record)
                 written += 1
@@ -97,6 +100,26 @@ def export(
         for name in files:  # what they name is there by then
             storage.put_file(Path(local) / name, f"{folder}/{name}")
     return Exported(folder, files, pictures, written, dict(sorted(left_out.items())))
+
+
+def conversations(told: Iterable[tuple[Row, Record]]) -> Iterator[Record]:
+    """Yield records, those of a draw whose samples are merged as one; a row names its sample as `member` then.
+
+    A member that cannot be written is missing in its conversation, the others stay.
+    """
+    for draw, group in groupby(told, key=lambda each: _merged_draw(each[0])):
+        records = (record for _, record in group)
+        if draw is None:
+            yield from records
+        else:
+            yield conversation.merged(list(records), draw[-1])
+
+
+def _merged_draw(row: Row) -> tuple[int, int, str] | None:
+    """Return which draw a row is a member of, by pack, slot and id; None for a sample by itself."""
+    if row.get("member", row.get("drawn")) == row.get("drawn"):
+        return None
+    return row["pack"], row["slot"], row["drawn"]
 
 
 def _files_below(folder: str, name: str = "") -> Iterator[str]:
@@ -115,12 +138,13 @@ def _records(
     writing: Writing,
     left_out: Counter[str],
     sources: Mapping[str, foreign.Reading],
-) -> Iterator[Record]:
+) -> Iterator[tuple[Row, Record]]:
+    """Yield what each row says, with its row; what cannot be written is counted."""
     names = naming.Names(writing.layout)
     for row in rows:
         if row.get("record_bytes") is not None:
             try:
-                yield sources[row["component"]].record(row)
+                yield row, sources[row["component"]].record(row)
             except SampleError as error:
                 left_out[error.code] += 1
             continue
@@ -141,7 +165,7 @@ def _records(
         image = attached[0] if attached else None
         placed = _placed(sample) if virtual else None
         width, height = placed.size_wh if placed else (image.width, image.height) if image else (0, 0)
-        yield Record(
+        record = Record(
             sample_id=sample.sample_id,
             component=row["component"],
             turns=turns,
@@ -156,6 +180,7 @@ def _records(
             length=row.get("length"),
             pack=row.get("pack"),
         )
+        yield row, record
 
 
 def _told(sample: Sample, writing: Writing) -> tuple[tuple[Turn, ...], tuple[Grounded, ...]]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from curate import schema
 from curate.errors import OutsideError, SampleError
-from curate.grounding import templates
+from curate.grounding import conversation, templates
 from curate.io import json_cuts, json_stream, storage
 from curate.io.json_stream import Found
 from curate.io.json_window import parse
@@ -209,7 +209,10 @@ def _prompted(found: Found, reading: Reading, template: templates.Template, size
         prompt = template.segments(told.turns, len(told.pictures))
     except SampleError as error:
         return measure.Prompted(name, key, (), error.code, (), None)
-    return measure.Prompted(name, key, prompt, None, sizes, told.pictures[0].image if told.pictures else None)
+    picture = told.pictures[0].image if told.pictures else None
+    pairs = conversation.pairs(told.turns) if len(sizes) == 1 else None
+    shown = None if pairs is None else "x".join(map(str, sizes[0]))
+    return measure.Prompted(name, key, prompt, None, sizes, picture, pairs, shown)
 
 
 def _sample(name: str, found: Found) -> Sample:

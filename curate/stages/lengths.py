@@ -87,6 +87,9 @@ LABELS = ("job", "recipe", "codec", "model", "template", "tokenizer")
 
 MEASURED = tuple(name for name in schema.LENGTHS.names if name not in LABELS)
 
+VERSION = 2
+"""Changes with the columns of LENGTHS."""
+
 BUILT_IN = "clip"
 """The one tokenizer that needs no file: open_clip's own."""
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate import schema
 from curate.errors import ConfigError, SampleError, nearest
-from curate.grounding import dialogue, templates
+from curate.grounding import conversation, dialogue, templates
 from curate.grounding.resolve import Policy
 from curate.grounding.templates import Segment
 from curate.kernels import picture_tokens, token_count
@@ -78,7 +78,10 @@ def by_lengths(lengths: Callable[[Sequence[str]], list[int]]) -> Count:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """One candidate before it is counted: its prompt or the reason for none, sizes in pixels, sha256 of a picture."""
+    """One candidate before it is counted: its prompt or the reason for none, sizes in pixels, sha256 of a picture.
+
+    `n_pairs` and `shown` are as in LENGTHS; None where it cannot be merged with others.
+    """
 
     dataset: str
     sample_id: str
@@ -86,20 +89,32 @@ class Prompted:
     reason: str | None
     sizes_wh: tuple[tuple[int, int], ...]
     picture: str | None
+    n_pairs: int | None = None
+    shown: str | None = None
 
 
 def prompted(sample: Sample, codec: ModuleType, template: templates.Template, policy: Policy | None) -> Prompted:
     """Return what the template makes of a sample as the codec writes it; of phrases that overlap those by `policy`."""
     prompt: tuple[Segment, ...] = ()
-    reason = None
+    reason, pairs = None, None
     try:
         turns = dialogue.turns_of(sample, codec.encode, policy)
         prompt, reason = (template.segments(turns, len(sample.images)), None) if turns else ((), "no_text")
+        pairs = conversation.pairs(turns) if len(sample.images) == 1 else None
     except SampleError as error:
         reason = error.code
     sizes = tuple((image.width or 0, image.height or 0) for image in sample.images)
     picture = (sample.images[0].sha256 or None) if sample.images else None
-    return Prompted(sample.dataset, sample.sample_id, prompt, reason, sizes, picture)
+    shown = None if pairs is None else _shown(sample)
+    return Prompted(sample.dataset, sample.sample_id, prompt, reason, sizes, picture, pairs, shown)
+
+
+def _shown(sample: Sample) -> str:
+    """Return the size of a sample's picture, and how that is moved where the sample has no pixels of its own."""
+    size = f"{sample.images[0].width}x{sample.images[0].height}"
+    if not sample.is_virtual():
+        return size
+    return " ".join((size, *(f"{step.name}-{step.version}" for step in sample.transforms), str(sample.affine)))
 
 
 def measured(
@@ -113,12 +128,12 @@ def measured(
 def counted(candidates: Sequence[Prompted], tokens: TokenModel, count: Count) -> pa.Table:
     """Return the lengths of candidates; the identity of `tokens` is the table's metadata.
 
-    Columns: dataset, sample_id, picture (sha256 of the first), n_text_tok, n_label_tok (those learnt, ends of answers
-    with them), n_img_tok, n_tiles (runs of the vision tower, or its groups of patches), n_images, cost (6 h s + s²,
-    token_count.cost), reason, which says why a candidate cannot be drawn: `no_text`, `too_long`, `no_label`,
-    `picture_size`, `picture_refused`, what the template refuses (`image_count`, `turn_order`, `control_token`,
-    `empty_turn`), or what the codec refuses to write. Such a one is counted, never cut; where it has no prompt, it has
-    no tokens of text.
+    Columns: dataset, sample_id, picture (sha256 of the first), shown and n_pairs (see LENGTHS), n_text_tok,
+    n_label_tok (those learnt, ends of answers with them), n_img_tok, n_tiles (runs of the vision tower, or its groups
+    of patches), n_images, cost (6 h s + s², token_count.cost), reason, which says why a candidate cannot be drawn:
+    `no_text`, `too_long`, `no_label`, `picture_size`, `picture_refused`, what the template refuses (`image_count`,
+    `turn_order`, `control_token`, `empty_turn`), or what the codec refuses to write. Such a one is counted, never cut;
+    where it has no prompt, it has no tokens of text.
     """
     model = token_count.MODELS[tokens.model]
     reasons = [
@@ -146,6 +161,8 @@ def counted(candidates: Sequence[Prompted], tokens: TokenModel, count: Count) ->
             "dataset": pa.array([each.dataset for each in candidates], pa.string()),
             "sample_id": pa.array([each.sample_id for each in candidates], pa.string()),
             "picture": pa.array([each.picture for each in candidates], pa.string()),
+            "shown": pa.array([each.shown for each in candidates], pa.string()),
+            "n_pairs": pa.array([each.n_pairs for each in candidates], pa.int32()),
             "n_text_tok": pa.array(text, pa.int32()),
             "n_label_tok": pa.array(label, pa.int32()),
             "n_img_tok": pa.array(image, pa.int32()),

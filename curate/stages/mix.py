@@ -27,7 +27,11 @@ _SOME = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One component as it will be drawn: its name, the job and recipe it comes from, and how much is wanted."""
+    """One component as it will be drawn: its name, the job and recipe it comes from, and how much is wanted.
+
+    `merge` is how many pairs of question and answer a conversation about one picture has at most, None for samples as
+    they are.
+    """
 
     name: str
     job: str
@@ -38,6 +42,7 @@ class Part:
     max_epochs: float | None = None
     family: str | None = None
     per_picture: int | None = None
+    merge: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def without_room(candidates: pa.Table, limits: packing.Limits) -> pa.Table:
 def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int) -> pa.Table:
     """Return the draws of all components, then the candidates that are left out, once each: MIXED without places.
 
-    Candidates have the columns of `measure.measured` and `picture`, what pictures are told apart by.
+    Candidates have the columns of `merge.CANDIDATES`; `picture` is what pictures are told apart by.
 
     Raises:
         ShardError: a component has nothing to draw, or too little for what it must give.
@@ -169,6 +174,12 @@ def components(plan: pa.Table) -> pa.Table:
     table = pa.table(dict(zip(COMPONENTS.names, columns, strict=True)))
     sums = table.group_by("component").aggregate([(name, "sum") for name in COMPONENTS.names[1:]])
     return sums.rename_columns(COMPONENTS.names).sort_by("component").cast(COMPONENTS)
+
+
+def sample_rows(plan: pa.Table) -> int:
+    """Return how many samples the draws of a plan are, those that are merged each by itself."""
+    drawn = plan["members"].filter(pc.is_null(plan["reason"]))
+    return int(pc.sum(pc.coalesce(pc.list_value_length(drawn), 1)).as_py() or 0)
 
 
 def _facts(

@@ -17,7 +17,7 @@ from curate.kernels.packing import Limits
 from curate.kernels.packplan import ranks
 from curate.layout import placed_file
 from curate.shards import ShardReport, ShardTask
-from curate.stages import mix
+from curate.stages import merge, mix
 from curate.stages.lengths import MEASURED
 
 Ints = npt.NDArray[np.int64]
@@ -93,7 +93,7 @@ def _place(config: Placing, task: ShardTask, payload: Any) -> ShardReport:
     started = time.monotonic()
     what: Slice = task.work
     shelves = config.shelves
-    rows = _candidates(what.files, config.limits)
+    rows = merge.replaced(_candidates(what.files, config.limits))
     fits = pc.is_null(rows["reason"])
     usable, rest = rows.filter(fits), rows.filter(pc.invert(fits))
     klass = shelves.klass(_sizes(usable, config.limits))

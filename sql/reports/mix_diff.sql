@@ -1,12 +1,17 @@
--- What one plan draws and another does not, component by component: draws, tokens, samples in one or in both.
+-- What one plan draws and another does not, component by component: draws, tokens, samples in one or in both; samples
+-- that are merged in one draw are counted one by one, the draw with its first.
 with mine as (
-    select coalesce(component, '') as component, sample_id, count(*) as draws, sum(n_text_tok + n_img_tok) as tokens
-    from mixed where mix = $mix and digest = $digest and reason is null
+    select
+        coalesce(m.component, '') as component, m.member as sample_id,
+        count(*) filter (m.is_first) as draws, sum(m.n_text_tok + m.n_img_tok) filter (m.is_first) as tokens
+    from drawn m where mix = $mix and digest = $digest and reason is null
     group by all
 ),
 other as (
-    select coalesce(component, '') as component, sample_id, count(*) as draws, sum(n_text_tok + n_img_tok) as tokens
-    from mixed where mix = $other_mix and digest = $other_digest and reason is null
+    select
+        coalesce(o.component, '') as component, o.member as sample_id,
+        count(*) filter (o.is_first) as draws, sum(o.n_text_tok + o.n_img_tok) filter (o.is_first) as tokens
+    from drawn o where mix = $other_mix and digest = $other_digest and reason is null
     group by all
 )
 select

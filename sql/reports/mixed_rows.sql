@@ -1,17 +1,26 @@
--- The samples of one mix in order of step, rank, pack and slot, as an exporter takes them; a record of a file of others
--- has its place there, and none of the columns of a sample.
+-- The samples of one mix in order of step, rank, pack and slot, as an exporter takes them, those that are merged in one
+-- draw one after another; a record of a file of others has its place there, and none of the columns of a sample.
 with plan as (
     select
         component, job as from_job, recipe as from_recipe, sample_id as drawn, step, rank, pack, slot,
-        n_text_tok + n_img_tok as length, record_offset, record_bytes
-    from mixed
+        n_text_tok + n_img_tok as length,
+        unnest(coalesce(members, [sample_id])) as member,
+        unnest(range(coalesce(len(members), 1))) as place,
+        unnest(coalesce(member_offsets, [record_offset])) as record_offset,
+        unnest(coalesce(member_bytes, [record_bytes])) as record_bytes
+    -- Files of older plans lack columns.
+    from (
+        from mixed
+        union all by name
+        select null::varchar[] as members, null::bigint[] as member_offsets, null::bigint[] as member_bytes where false
+    )
     where digest = $digest and pack is not null
 )
 select p.*, c.*
 from plan p
-join curated c on c.job = p.from_job and c.recipe = p.from_recipe and c.sample_id = p.drawn
+join curated c on c.job = p.from_job and c.recipe = p.from_recipe and c.sample_id = p.member
 union all by name
 select *
 from plan
 where record_bytes is not null
-order by step, rank, pack, slot
+order by step, rank, pack, slot, place

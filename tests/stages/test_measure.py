@@ -68,6 +68,8 @@ def test_the_columns_of_one_sample(tokenizer: str) -> None:
         "dataset": "tiny",
         "sample_id": f"{1:032x}",
         "picture": None,
+        "shown": "640x480",
+        "n_pairs": 1,
         "n_text_tok": text,
         "n_label_tok": len(" a red bus") + 1,
         "n_img_tok": 576,

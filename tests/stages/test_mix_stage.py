@@ -38,6 +38,7 @@ def lengths(
             "cost": pa.array([n * (n + 100) for n in tokens], pa.int64()),
             "record_offset": pa.nulls(count, pa.int64()),
             "record_bytes": pa.nulls(count, pa.int64()),
+            **{field.name: pa.nulls(count, field.type) for field in schema.MEMBERS},
             "reason": pa.array(reasons or [None] * count, pa.string()),
         }
     )
