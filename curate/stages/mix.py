@@ -100,7 +100,8 @@ def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int)
 def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.Table, dict[str, Any]]:
     """Return the rows of MIXED in order of step, rank, pack and slot, and what the plan achieves.
 
-    The order of the draws given is of no consequence: what each is, and the seed, decide.
+    The order of the draws given is of no consequence: what each is, and the seed, decide. Where neither `apart` nor
+    `curves` hold them in place, packs (samples, where a pack holds but one) are exchanged between steps for balance.
     """
     fits = pc.is_null(draws["reason"]).to_numpy(zero_copy_only=False)
     chosen = draws.filter(pa.array(fits))
@@ -108,6 +109,11 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     curves = [(recipe.curves or {}).get(name) for name in names]
     source = np.asarray(pc.index_in(chosen["component"].cast(pa.string()), pa.array(names, pa.string())), np.int64)
     order = balance.stratified(source, np.asarray(chosen["key"], np.uint64), recipe.seed, curves)
+    alone, free = recipe.limits.samples == 1, not (recipe.curves or recipe.apart)
+    batch = recipe.ranks * recipe.per_rank
+    if alone and free:
+        cost = _column(chosen, "cost")[order].astype(np.float64)
+        order = order[balance.gathered(cost, source[order], batch, recipe.ranks)]
     picture = _numbered(chosen["picture"].take(pa.array(order)))
     if recipe.apart:
         moved, _ = apart.apart(np.arange(order.size), picture, *_gap(chosen, recipe))
@@ -115,9 +121,12 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     tokens, cost = _tokens(chosen)[order], _column(chosen, "cost")[order].astype(np.float64)
     packers = recipe.packers or (("subset_sum",) if recipe.curves or recipe.apart else None)
     found = packing.pack(tokens, recipe.limits, _column(chosen, "n_tiles")[order], recipe.seed, packers)
-    step, rank = laid_out(found.pack, cost, recipe.ranks, recipe.per_rank)
-    places = {"step": step, "rank": rank, "pack": found.pack, "slot": found.slot}
-    places["offset"] = _offsets(found.pack, found.slot, tokens)
+    pack = found.pack
+    if free and not alone and pack.size:
+        pack = balance.even_steps(np.bincount(pack, weights=tokens.astype(np.float64)), batch, recipe.ranks)[pack]
+    step, rank = laid_out(pack, cost, recipe.ranks, recipe.per_rank, None if alone else tokens)
+    places = {"step": step, "rank": rank, "pack": pack, "slot": found.slot}
+    places["offset"] = _offsets(pack, found.slot, tokens)
     rows = _with_places(chosen.take(pa.array(order)), places)
     rest = draws.filter(pa.array(~fits))
     by = {name: rest[name].cast(pa.string()) for name in ("component", "dataset", "sample_id")}
@@ -139,18 +148,26 @@ def _ordered(table: pa.Table) -> pa.Table:
     return table.select(schema.MIXED.names).cast(schema.MIXED)
 
 
-def laid_out(pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: int) -> tuple[Ints, Ints]:
+def laid_out(
+    pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: int, tokens: Ints | None = None
+) -> tuple[Ints, Ints]:
     """Return (step, rank) of each sample, (N,), of which `pack` holds it and it costs `cost`.
 
-    A step takes the next ranks x per_rank packs; within it ranks are made to work equally long. Of another number of
-    ranks with as many packs in all, the steps are the same.
+    A step takes the next ranks x per_rank packs; within it ranks are made to work equally long, and where `tokens`
+    (N,) are given, to hold equally many of them too.
     """
     batch, packs = ranks * per_rank, int(pack.max()) + 1 if pack.size else 0
+    if not packs:
+        return pack, pack
     steps = -(-packs // batch)
-    work = np.zeros(steps * batch)
-    work[:packs] = np.bincount(pack, weights=cost, minlength=packs) if packs else 0.0
-    ranked = balance.even_ranks(work.reshape(steps, batch), ranks).reshape(-1)
-    return pack // batch, ranked[pack] if packs else pack
+
+    def held(load: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        sums: npt.NDArray[np.float64] = np.bincount(pack, load.astype(np.float64), steps * batch)
+        return sums.reshape(steps, batch)
+
+    work = held(cost)
+    ranked = balance.even_ranks(work, ranks) if tokens is None else balance.even_both(work, held(tokens), ranks)
+    return pack // batch, ranked.reshape(-1)[pack]
 
 
 def steps_of(plan: pa.Table, recipe: Recipe) -> pa.Table:
