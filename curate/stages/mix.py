@@ -16,6 +16,7 @@ from curate.kernels.subset_sum import LOOK_AHEAD
 from curate.quotas import Budget, Wish, quotas
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 _SOME = 65_536
 
@@ -109,8 +110,8 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     curves = [(recipe.curves or {}).get(name) for name in names]
     source = np.asarray(pc.index_in(chosen["component"].cast(pa.string()), pa.array(names, pa.string())), np.int64)
     order = balance.stratified(source, np.asarray(chosen["key"], np.uint64), recipe.seed, curves)
-    alone, free = recipe.limits.samples == 1, not (recipe.curves or recipe.apart)
-    batch = recipe.ranks * recipe.per_rank
+    batch, alone = recipe.ranks * recipe.per_rank, recipe.limits.samples == 1
+    free = not (recipe.curves or recipe.apart)
     if alone and free:
         cost = _column(chosen, "cost")[order].astype(np.float64)
         order = order[balance.gathered(cost, source[order], batch, recipe.ranks)]
@@ -123,7 +124,7 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     found = packing.pack(tokens, recipe.limits, _column(chosen, "n_tiles")[order], recipe.seed, packers)
     pack = found.pack
     if free and not alone and pack.size:
-        pack = balance.even_steps(np.bincount(pack, weights=tokens.astype(np.float64)), batch, recipe.ranks)[pack]
+        pack = balance.even_steps(_held(pack, tokens, 1, found.packs)[0], batch, recipe.ranks)[pack]
     step, rank = laid_out(pack, cost, recipe.ranks, recipe.per_rank, None if alone else tokens)
     places = {"step": step, "rank": rank, "pack": pack, "slot": found.slot}
     places["offset"] = _offsets(pack, found.slot, tokens)
@@ -148,26 +149,27 @@ def _ordered(table: pa.Table) -> pa.Table:
     return table.select(schema.MIXED.names).cast(schema.MIXED)
 
 
-def laid_out(
-    pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: int, tokens: Ints | None = None
-) -> tuple[Ints, Ints]:
+def laid_out(pack: Ints, cost: Floats, ranks: int, per_rank: int, tokens: Ints | None = None) -> tuple[Ints, Ints]:
     """Return (step, rank) of each sample, (N,), of which `pack` holds it and it costs `cost`.
 
     A step takes the next ranks x per_rank packs; within it ranks are made to work equally long, and where `tokens`
     (N,) are given, to hold equally many of them too.
     """
-    batch, packs = ranks * per_rank, int(pack.max()) + 1 if pack.size else 0
-    if not packs:
+    if not pack.size:
         return pack, pack
-    steps = -(-packs // batch)
-
-    def held(load: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        sums: npt.NDArray[np.float64] = np.bincount(pack, load.astype(np.float64), steps * batch)
-        return sums.reshape(steps, batch)
-
-    work = held(cost)
-    ranked = balance.even_ranks(work, ranks) if tokens is None else balance.even_both(work, held(tokens), ranks)
+    batch = ranks * per_rank
+    steps = int(pack.max()) // batch + 1
+    work = _held(pack, cost, steps, batch)
+    if tokens is None:
+        ranked = balance.even_ranks(work, ranks)
+    else:
+        ranked = balance.even_both(work, _held(pack, tokens, steps, batch), ranks)
     return pack // batch, ranked.reshape(-1)[pack]
+
+
+def _held(pack: Ints, load: Ints | Floats, steps: int, batch: int) -> Floats:
+    """Return what each pack holds of the load of samples, (steps, batch)."""
+    return np.asarray(np.bincount(pack, load, steps * batch), np.float64).reshape(steps, batch)
 
 
 def steps_of(plan: pa.Table, recipe: Recipe) -> pa.Table:
@@ -198,11 +200,7 @@ def steps_of(plan: pa.Table, recipe: Recipe) -> pa.Table:
 
 
 def _facts(
-    found: packing.Packing,
-    tokens: Ints,
-    cost: npt.NDArray[np.float64],
-    places: tuple[Ints, Ints],
-    recipe: Recipe,
+    found: packing.Packing, tokens: Ints, cost: Floats, places: tuple[Ints, Ints], recipe: Recipe
 ) -> dict[str, Any]:
     total, room = int(tokens.sum()), found.packs * recipe.limits.tokens
     step, rank = places
@@ -238,7 +236,7 @@ def _near(picture: Ints, step: Ints, apart: int) -> int:
     return int(np.count_nonzero(again & (np.diff(step[order]) < apart)))
 
 
-def _balance(step: Ints, rank: Ints, load: npt.NDArray[np.float64], ranks: int) -> float:
+def _balance(step: Ints, rank: Ints, load: Floats, ranks: int) -> float:
     """Return the mean over whole steps of the busiest rank's load over the mean rank's; 1.0 where there are none."""
     if not step.size:
         return 1.0

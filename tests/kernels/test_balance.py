@@ -74,11 +74,12 @@ def test_ranks_work_equally_long() -> None:
     assert imbalance(cost, np.broadcast_to(np.arange(512) % 32, cost.shape), 32).mean() > 1.2
 
 
-def test_a_giant_gets_the_cheapest_company() -> None:
-    # two of 0.6 of a rank's share: fifteen of the cheapest fit beside each, fifteen of the next do not
-    cost = np.concatenate([np.full(2, 9.6), np.full(30, 0.4), np.full(480, 15.4 * 2.0 / 30)])
-    stirred = np.random.default_rng(3).permutation(cost)[None]
-    assert imbalance(stirred, even_ranks(stirred, 32), 32).max() < 1.01
+def test_a_giant_gets_cheap_company() -> None:
+    rng = np.random.default_rng(3)
+    cost = np.maximum(0.75, np.exp(rng.normal(0, 0.3, (40, 512))))
+    cost[:, :10] = rng.uniform(0.1, 0.4, (40, 10))
+    cost[:, -1] = 0.6 * cost.sum(axis=1) / 32
+    assert imbalance(cost, even_ranks(cost, 32), 32).max() < 1.01
 
 
 def test_cost_and_tokens_are_even_together() -> None:

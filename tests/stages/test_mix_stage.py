@@ -81,12 +81,14 @@ def test_every_draw_stands_once_and_no_pack_is_over_full(
         assert held == {rank: per_rank for rank in range(ranks)}
 
 
-@given(SOME, st.randoms(use_true_random=False), st.integers(0, 3))
-def test_the_order_of_files_and_rows_is_of_no_consequence(tokens: list[int], random: object, seed: int) -> None:
+@given(SOME, st.randoms(use_true_random=False), st.integers(0, 3), st.sampled_from([None, 1]))
+def test_the_order_of_files_and_rows_is_of_no_consequence(
+    tokens: list[int], random: object, seed: int, samples: int | None
+) -> None:
     places = list(range(len(tokens)))
     random.shuffle(places)  # type: ignore[attr-defined]
     table = lengths(tokens)
-    recipe = Recipe(Limits(200), ranks=2, per_rank=2, seed=seed)
+    recipe = Recipe(Limits(200, samples=samples), ranks=2, per_rank=2, seed=seed)
     plans = [
         planned(drawn(dict(zip(parts, tables, strict=True)), None, seed), recipe, "m", "d")[0]
         for parts, tables in (
@@ -108,6 +110,43 @@ def test_half_as_many_ranks_keep_their_steps() -> None:
     assert sorted(zip(*(four[key].to_pylist() for key in keys), strict=True)) == sorted(
         zip(*(two[key].to_pylist() for key in keys), strict=True)
     )
+
+
+def test_packs_of_unequal_fill_share_steps_so_that_ranks_hold_equally_many_tokens() -> None:
+    rng = np.random.default_rng(0)
+    draws = drawn({PARTS[0]: lengths(rng.choice([70, 100], 3000).tolist())}, None, 0)
+    facts = planned(draws, Recipe(Limits(100), ranks=4, per_rank=2), "m", "d")[1]
+    assert facts["token_balance"] <= 1.002
+    assert facts["cost_balance"] <= 1.02
+    kept = planned(draws, Recipe(Limits(100), ranks=4, per_rank=2, apart=1), "m", "d")[1]
+    assert kept["token_balance"] > 1.02, "what is to stay apart is not exchanged"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_samples_alone_are_spread_by_component_and_the_costly_ones_meet(turned: bool) -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(20, 60, 6400)
+    tokens[rng.choice(6400, 24, replace=False)] = 900
+    tables = [lengths(tokens[:4800].tolist()), lengths(tokens[4800:].tolist(), 10_000)]
+    if turned:
+        tables = [table.take(np.arange(table.num_rows)[::-1]) for table in tables]
+    parts = (Part("a", "one", ""), Part("b", "two", ""))
+    plan, facts = planned(
+        drawn(dict(zip(parts, tables, strict=True)), None, 0),
+        Recipe(Limits(1000, samples=1), ranks=8, per_rank=8),
+        "m",
+        "d",
+    )
+    rows = plan.to_pylist()
+    held = Counter((row["step"], row["component"]) for row in rows)
+    assert all(abs(held[step, "a"] - 48) <= 2 and abs(held[step, "b"] - 16) <= 2 for step in range(facts["steps"]))
+    assert len({row["step"] for row in rows if row["n_text_tok"] == 900}) <= 6
+    loads: Counter[tuple[int, int]] = Counter()
+    for row in rows:
+        loads[row["step"], row["rank"]] += row["cost"]
+    late = [8 * max(loads[step, r] for r in range(8)) / sum(loads[step, r] for r in range(8)) for step in range(100)]
+    assert np.median(late) < 1.01
+    assert sum(each > 1.02 for each in late) <= 6
 
 
 def test_tiles_and_samples_bound_a_pack_too() -> None:
