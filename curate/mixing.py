@@ -99,6 +99,16 @@ class Mixing:
         return tuple(_part(name, component) for name, component in self.job.mix.items())
 
     @cached_property
+    def _budget(self) -> Budget | None:
+        return Budget(**self.job.budget.model_dump()) if self.job.budget else None
+
+    @cached_property
+    def _recipe(self) -> mix.Recipe:
+        pack, layout = self.job.pack, self.job.layout
+        limits = Limits(pack.length, pack.tiles, pack.samples, pack.align)
+        return mix.Recipe(limits, pack.by, **layout.model_dump(), seed=self.job.seed)
+
+    @cached_property
     def _written(self) -> tuple[str, Policy | None]:
         """The codec in which lengths are measured, and which of overlapping phrases it writes."""
         export = self.job.export or Export.model_validate({"as": "llava_json"})
@@ -139,29 +149,30 @@ class Mixing:
         for error in unplaceable(Path(f"jobs/{self.name}.yaml"), self.job):
             raise error
         hidden = MODELS[self.job.tokens.model].hidden
-        return placing.Placing(self.name, self.digest, self.job, hidden, folder, self.driver).run(files)
+        return placing.Placing(self.name, self.digest, self._recipe, self._budget, hidden, folder, self.driver).run(
+            files
+        )
 
     def _packed(self, folder: str, files: Mapping[mix.Part, Sequence[str]]) -> placing.Made:
         """Draw, pack and lay out in this process's memory."""
         self.driver.listener.phase("mix", self.name, 1, 0, None)
-        job = self.job
-        limits = Limits(job.pack.length, job.pack.tiles, job.pack.samples, job.pack.align)
-        recipe = mix.Recipe(limits, job.pack.by, **job.layout.model_dump(), seed=job.seed)
+        recipe = self._recipe
+        limits = recipe.limits
         candidates = {part: mix.without_room(joined(each), limits) for part, each in files.items()}
         gated: dict[str, Any] = {}
         if self._gate:
             candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in candidates})
         candidates, merged = self._merged(candidates, limits)
-        budget = Budget(**job.budget.model_dump()) if job.budget else None
-        draws = mix.drawn(candidates, budget, job.seed)
+        draws = mix.drawn(candidates, self._budget, recipe.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
-        loads = Loads(facts["steps"], job.layout.ranks)
+        loads = Loads(facts["steps"], recipe.ranks)
         loads.add(packed)
         steps = loads.table(self.name, self.digest)
         tables.write_table(f"{folder}/steps.parquet", steps, {"curate.mix": self.digest})
         tables.write_table(f"{folder}/packs.parquet", packed, {"curate.mix": self.digest})
-        components = _components(mix.components(packed), _wanted(candidates, budget), merged)
-        facts = {**facts, "components": components, "rows": mix.sample_rows(packed), "gate": gated}
+        components = _components(mix.components(packed), _wanted(candidates, self._budget), merged)
+        facts |= loads.balance(recipe.ranks * recipe.per_rank)
+        facts |= {"components": components, "rows": mix.sample_rows(packed), "gate": gated}
         return placing.Made(facts["samples"], _dropped(packed), facts, {"packs": schema.columns_digest(packed)})
 
     def _commit(self, folder: str, made: placing.Made) -> None:

@@ -15,7 +15,7 @@ from curate.driver import Driver
 from curate.errors import ShardError
 from curate.io import storage, tables
 from curate.kernels import placement, token_count
-from curate.kernels.packing import Limits, unit_of
+from curate.kernels.packing import Limits, Packing, unit_of
 from curate.layout import placed_file
 from curate.mix_job import MixJob
 from curate.quotas import Budget, Wish, quotas
@@ -48,7 +48,8 @@ class Placing:
 
     name: str
     digest: str
-    job: MixJob
+    recipe: mix.Recipe
+    budget: Budget | None
     hidden: int
     folder: str
     driver: Driver
@@ -59,8 +60,7 @@ class Placing:
         Raises:
             ShardError: a component has nothing to draw or too little, or a slice could not be placed.
         """
-        job = self.job
-        limits = Limits(job.pack.length, job.pack.tiles, job.pack.samples, job.pack.align)
+        limits = self.recipe.limits
         slices = [each for number, part in enumerate(files) for each in place.slices(part, number, files[part])]
         found = [place.census(each, limits) for each in slices]
         shelves = self._planned(list(files), slices, found, limits)
@@ -75,7 +75,7 @@ class Placing:
         if len(done) < len(tasks):
             said = next((each.error for each in self.driver.failed if each.dataset == self.name), None)
             raise ShardError(f"{len(tasks) - len(done)} of {len(tasks)} slices could not be placed: {said}")
-        return self._told([placed_file(self.folder, task.shard) for task in tasks], shelves, limits)
+        return self._told([placed_file(self.folder, task.shard) for task in tasks], shelves)
 
     def _planned(
         self, parts: list[mix.Part], slices: list[place.Slice], found: list[place.Census], limits: Limits
@@ -91,15 +91,15 @@ class Placing:
             for part, size, held in zip(parts, sizes, tokens.tolist(), strict=True)
         ]
         try:
-            wanted = quotas(wishes, Budget(**self.job.budget.model_dump()) if self.job.budget else None)
+            wanted = quotas(wishes, self.budget)
         except ValueError as error:
             raise ShardError(f"mix: {error}; curate report shows what the jobs dropped") from error
         cost = token_count.cost(self.hidden, whole.sizes[:, 0] * limits.align).astype(np.float64)
-        steps = (self.job.layout.ranks, self.job.layout.per_rank)
+        steps = (self.recipe.ranks, self.recipe.per_rank)
         draws = np.array([wanted[part.name] for part in parts], np.int64)
-        return placement.shelved(whole, draws, room, unit_of(whole.sizes, room), cost, steps, self.job.seed)
+        return placement.shelved(whole, draws, room, unit_of(whole.sizes, room), cost, steps, self.recipe.seed)
 
-    def _told(self, files: list[str], shelves: placement.Shelves, limits: Limits) -> Made:
+    def _told(self, files: list[str], shelves: placement.Shelves) -> Made:
         """Sum what stands in the files; write the steps beside them."""
         batch = shelves.ranks * shelves.per_rank
         loads = Loads(-(-shelves.plan.total // batch), shelves.ranks)
@@ -119,33 +119,15 @@ class Placing:
             .rename_columns(mix.COMPONENTS.names)
             .sort_by("component")
         )
-        tables.write_table(
-            f"{self.folder}/steps.parquet", loads.table(self.name, self.digest), {"curate.mix": self.digest}
-        )
-        packs, room = shelves.plan.total, shelves.plan.total * limits.tokens
+        steps = loads.table(self.name, self.digest)
+        tables.write_table(f"{self.folder}/steps.parquet", steps, {"curate.mix": self.digest})
         samples, total = (pc.sum(by_component[name]).as_py() or 0 for name in ("samples", "tokens"))
         there = storage.list_names(f"{self.folder}/packs", ".parquet")
         if samples != shelves.draws().sum() or len(there) != len(files):
             raise ShardError(f"slices of another run are among these: remove {self.folder}/packs and run again")
-        facts: dict[str, Any] = {
-            "samples": samples,
-            "tokens": total,
-            "packs": packs,
-            "pack_tokens": limits.tokens,
-            "least_packs": shelves.bound,
-            "fill": total / room if room else 0.0,
-            "ceiling": total / (shelves.bound * limits.tokens) if shelves.bound else 0.0,
-            "packer": placement.NAME,
-            "packers": {placement.NAME: packs},
-            "ranks": shelves.ranks,
-            "steps": -(-packs // batch),
-            **loads.balance(batch),
-            "near_pictures": 0,
-        }
+        none = np.zeros(0, np.int64)
+        found = Packing(none, none, placement.NAME, {placement.NAME: shelves.plan.total}, shelves.bound)
+        facts = mix.achieved(found, samples, total, self.recipe) | loads.balance(batch)
         components = {row.pop("component"): row for row in by_component.to_pylist()}
-        return Made(
-            samples,
-            dict(sorted(dropped.items())),
-            {**facts, "components": components, "rows": samples, "gate": {}},
-            contents,
-        )
+        facts |= {"near_pictures": 0, "components": components, "rows": samples, "gate": {}}
+        return Made(samples, dict(sorted(dropped.items())), facts, contents)

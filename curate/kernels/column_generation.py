@@ -5,6 +5,7 @@ prices them, until none can improve. The bound is Farley's (1990): at every step
 price of the best pattern is a number of packs that nothing can beat. Needs HiGHS (`pip install curate[lp]`).
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from curate.kernels.best_fit import best_fit_decreasing
-from curate.kernels.packplan import Plan, plan_of
+from curate.kernels.packplan import Plan, plan_of, scattered
+from curate.kernels.subset_sum import subset_sum
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Pattern = tuple[tuple[int, int], ...]
 
-_COLUMNS_AT_ONCE = 128
+_COLUMNS_AT_ONCE = 256
+_SAMPLES, _MANY = 8000, 128
+"""Samples that are packed for patterns to begin with, and classes that are worth it: a fifth of the time, measured."""
 _GAP = 1e-6
+_NEAR = 2e-5
+"""The programme's value is so near its bound when it is left, as near as rounding to whole packs comes."""
 _SMOOTH = 0.5
 """How far prices are drawn towards those of the best bound (Wentges, 1997): half as many rounds, measured."""
 
@@ -54,14 +60,16 @@ def solve(sizes: Ints, counts: Ints, capacity: Ints, rounds: int = 400) -> Solve
     if not len(counts):
         return Solved(start, 0.0)
     programme = _Programme(counts)
-    known = set(_patterns(start))
+    known = {*_patterns(start), *_nearly_full(sizes, counts, capacity)}
     programme.add(sorted(known))
     pricing = _Pricing(sizes, capacity)
-    bound, centre = 0.0, np.zeros(len(counts))
+    scarce = int(np.argmax((counts @ sizes) / np.maximum(capacity, 1)))
+    centre = sizes[:, scarce] / max(int(capacity[scarce]), 1)  # no pattern is worth more than a pack
+    bound = float(counts @ centre)
     for _ in range(rounds):
         value, prices = programme.solve()
         new: list[Pattern] = []
-        for weight in (_SMOOTH, 0.0) if bound else (0.0,):
+        for weight in (_SMOOTH, 0.0):
             asked = weight * centre + (1 - weight) * prices
             best, found = pricing.patterns(asked)
             if float(counts @ asked) > bound * best:
@@ -69,12 +77,25 @@ def solve(sizes: Ints, counts: Ints, capacity: Ints, rounds: int = 400) -> Solve
             new = sorted(each for each in set(found) - known if _worth(each, prices) > 1 + _GAP)
             if new:
                 break
-        if not new or value - bound < _GAP * value:
+        if not new or value - bound < _NEAR * value:
             break
         programme.add(new)
         known.update(new)
     plan = _whole(programme, sizes, counts, capacity)
     return Solved(plan if plan.total < start.total else start, bound)
+
+
+def _nearly_full(sizes: Ints, counts: Ints, capacity: Ints) -> set[Pattern]:
+    """Return the patterns that a part of the samples gives when packed in order, which no price need find."""
+    if len(capacity) > 1 or len(counts) < _MANY:
+        return set()
+    some = np.minimum(counts, np.ceil(counts * (_SAMPLES / counts.sum())).astype(np.int64))
+    klass = np.repeat(np.arange(len(counts)), some)
+    klass = klass[np.argsort(scattered(np.arange(klass.size), klass.size, 0))]
+    pack, _ = subset_sum(sizes[klass], capacity)
+    order = np.lexsort((klass, pack))
+    found = np.split(klass[order], np.flatnonzero(np.diff(pack[order])) + 1)
+    return {tuple(Counter(one.tolist()).items()) for one in found}
 
 
 def _patterns(plan: Plan) -> list[Pattern]:

@@ -4,6 +4,7 @@ No packer is always best: with pictures of a fixed number of tokens best fit dec
 small is there to fill, a subset-sum closes them where a pack holds many samples, column generation where it holds few.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,18 +13,21 @@ import numpy.typing as npt
 
 from curate.kernels import column_generation
 from curate.kernels.best_fit import best_fit_decreasing
-from curate.kernels.packplan import Plan, ranks, scattered
+from curate.kernels.packplan import Plan, scattered
 from curate.kernels.subset_sum import LOOK_AHEAD, subset_sum
 
 Ints = npt.NDArray[np.int64]
 
 PACKERS = ("best_fit_decreasing", "subset_sum", "column_generation")
+_IN_ORDER = "subset_sum"
+"""It keeps the order of arrival, so that of equals it is taken."""
 _CLASSES = 400
 """Classes of several resources that column generation looks at; beyond them tokens are counted in larger units."""
 _LINE = 1 << 10
 """Lengths that it tells apart where tokens are all that is counted."""
 _FINE = 2048
 """A pack of so many tokens holds so few samples that every token is told apart."""
+_COUNTED = 1 << 24
 _NEAR = 0.999
 _FEW = 4
 """A pack of fewer samples leaves little to choose: a quarter of the look-ahead is enough; as for several resources."""
@@ -93,7 +97,7 @@ def pack(
         places, programme_bound = _BY[name](sizes, capacity, seed)
         bound = max(bound, programme_bound)
         tried[name] = int(places[0].max()) + 1
-        if best is None or tried[name] < best[0]:
+        if best is None or (tried[name], name != _IN_ORDER) < (best[0], best[1] != _IN_ORDER):
             best = tried[name], name, *places
     assert best is not None
     if column_generation.is_there() and bound < _NEAR * best[0]:
@@ -183,15 +187,27 @@ def _whole(bound: float) -> int:
 
 
 def _classes(sizes: Ints) -> tuple[Ints, Ints, Ints]:
-    classes, klass, counts = np.unique(sizes, axis=0, return_inverse=True, return_counts=True)
-    return classes, counts.astype(np.int64), klass.reshape(-1).astype(np.int64)
+    """Return the sizes that there are, (C, R), in order, how many samples have each, (C,), and each one's class, (N,).
+
+    Sizes are told apart by one number each: counted where numbers are few, else sorted.
+    """
+    widths = sizes.max(axis=0, initial=0) + 1
+    strides = np.append(np.cumprod(widths[:0:-1])[::-1], 1)
+    number = sizes @ strides
+    if math.prod(widths.tolist()) < _COUNTED:
+        counts = np.bincount(number)
+        there = np.flatnonzero(counts)
+        klass = (np.cumsum(counts > 0) - 1)[number]
+        counts = counts[there]
+    else:
+        there, klass, counts = np.unique(number, return_inverse=True, return_counts=True)
+    return there[:, None] // strides % widths, counts, klass
 
 
 def _placed(plan: Plan, counts: Ints, klass: Ints, seed: int) -> tuple[Ints, Ints]:
-    rank = scattered(ranks(klass, len(counts)), counts[klass], seed)
-    where, slot = plan.place(klass, rank)
+    where, slot = plan.place_shard(klass, np.zeros(len(counts), np.int64), counts, seed)
     # Packs of one pattern lie together: they are dealt out.
-    return scattered(where, np.full(where.size, plan.total, np.int64), seed + 1), slot
+    return scattered(where, plan.total, seed + 1), slot
 
 
 def _best_fit(sizes: Ints, capacity: Ints, seed: int) -> tuple[tuple[Ints, Ints], int]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from curate.kernels import column_generation
 from curate.kernels.best_fit import best_fit_decreasing
-from curate.kernels.packplan import Plan, scattered
+from curate.kernels.packplan import Plan, Scatter, scattered
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ class Shelves:
         """
         have, passes = self.have[component], int(self.passes[component])
         base = (self._draws()[:component].sum(axis=0))[klass]
-        once_more = scattered(rank, have[klass], self.seed)
+        once_more = Scatter(have, self.seed).of(klass, rank)
         chosen = np.flatnonzero(once_more < self.extra[component][klass])
         every = np.arange(len(klass))
         sample = np.concatenate([np.tile(every, passes), chosen])
@@ -62,7 +62,7 @@ class Shelves:
         number = [base + turn * have[klass] + rank for turn in range(passes)]
         number.append(base[chosen] + passes * have[klass[chosen]] + once_more[chosen])
         drawn, all_of_class = klass[sample], self._draws().sum(axis=0)
-        mixed = scattered(np.concatenate(number), all_of_class[drawn], self.seed + 1)
+        mixed = Scatter(all_of_class, self.seed + 1).of(drawn, np.concatenate(number))
         return sample, time, *self.plan.place(drawn, mixed)
 
     def stand(self, pack: Ints) -> tuple[Ints, Ints, Ints]:
@@ -75,8 +75,8 @@ class Shelves:
         steps = self.plan.total // batch
         whole = pack < steps * batch
         turn = np.where(whole, pack // max(steps, 1), pack - steps * batch)
-        shift = scattered(turn, np.full(pack.size, batch, np.int64), self.seed + 2) * (steps // batch + 1)
-        lot = scattered(pack % max(steps, 1), np.full(pack.size, max(steps, 1), np.int64), self.seed + 3)
+        shift = scattered(turn, batch, self.seed + 2) * (steps // batch + 1)
+        lot = scattered(pack % max(steps, 1), max(steps, 1), self.seed + 3)
         step = np.where(whole, (lot + shift) % max(steps, 1), steps)
         lane = np.where((turn // self.ranks) % 2 == 0, turn % self.ranks, self.ranks - 1 - turn % self.ranks)
         return step, lane, step * batch + lane * self.per_rank + turn // self.ranks

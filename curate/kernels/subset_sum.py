@@ -14,6 +14,7 @@ Ints = npt.NDArray[np.int64]
 BLOCK = 65_536
 """Samples packed apart from the others: blocks may go to any worker. It is part of a plan's identity."""
 LOOK_AHEAD = 64
+_FEW = 8
 
 
 def subset_sum(sizes: Ints, capacity: Ints, look_ahead: int = LOOK_AHEAD) -> tuple[Ints, Ints]:
@@ -29,13 +30,48 @@ def subset_sum(sizes: Ints, capacity: Ints, look_ahead: int = LOOK_AHEAD) -> tup
         raise ValueError("a sample does not fit an empty pack")
     pack, slot = np.empty(len(sizes), np.int64), np.empty(len(sizes), np.int64)
     scarce = int(np.argmax(sizes.sum(axis=0) / np.maximum(capacity, 1))) if len(sizes) else 0
-    states = _States(capacity, scarce)
-    keys = (sizes @ states.strides).tolist()
+    few = len(capacity) == 1 and sizes.sum() * _FEW > capacity[0] * len(sizes)
+    states = _Tokens(int(capacity[0])) if few else _States(capacity, scarce)
     first = 0
-    for begin in range(0, len(keys), BLOCK):
-        end = min(begin + BLOCK, len(keys))
-        first = _block(keys, begin, end, states, look_ahead, (pack, slot), first)
+    for begin in range(0, len(sizes), BLOCK):
+        here = slice(begin, begin + BLOCK)
+        packs, pack[here], slot[here] = _block((sizes[here] @ states.strides).tolist(), states, look_ahead)
+        pack[here] += first
+        first += packs
     return pack, slot
+
+
+class _Tokens:
+    """What may be left of a pack, as bits of one number: a sample shifts them down, and what does not fit falls off.
+
+    The quicker of the two where tokens alone are counted and few samples fill a pack: nothing needs to be cut off.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.strides = np.ones(1, np.int64)
+
+    def fullest(self, keys: list[int]) -> list[int]:
+        """Return the places in `keys` of the first of them and of those that fill its pack best, last place first."""
+        room = self.capacity - keys[0]
+        reached = 1 << room
+        steps, tried = [reached], [0]
+        for place, key in enumerate(keys):
+            if key <= room and place:
+                reached |= reached >> key
+                steps.append(reached)
+                tried.append(place)
+                if reached & 1:
+                    break  # the pack is full to the token
+        left = (reached & -reached).bit_length() - 1
+        chosen = []
+        for at in range(len(steps) - 1, 0, -1):
+            if not steps[at - 1] >> left & 1:
+                chosen.append(tried[at])
+                left += keys[tried[at]]
+                if left == room:
+                    break
+        return [*chosen, 0]
 
 
 class _States:
@@ -54,15 +90,31 @@ class _States:
             row = valid
             for step in range(1, limit + 1):
                 valid |= row << (step * stride)
-        self.valid, self.row, self.tokens = valid, widths[0], limits[0]
-        self.full = (1 << (self.tokens + 1)) - 1
-        self.rows = len(limits) > 1
+        self.valid, self.row, self.all = valid, widths[0], 1 << (valid.bit_length() - 1)
+        self.full = (1 << (limits[0] + 1)) - 1
         self._counts = (1, 1) if scarce == 0 else (int(self.strides[scarce]), widths[scarce])
 
-    def fullest(self, reached: int) -> int:
+    def fullest(self, keys: list[int]) -> list[int]:
+        """Return the places in `keys` of the first of them and of those that fill its pack best, last place first."""
+        reached = 1 << keys[0]
+        steps = [reached]
+        for key in keys[1:]:
+            reached |= (reached << key) & self.valid
+            steps.append(reached)
+            if reached >= self.all:
+                break  # the pack is full, of everything
+        state = self._best(reached)
+        chosen = []
+        for place in range(len(steps) - 1, 0, -1):
+            if not steps[place - 1] >> state & 1:
+                chosen.append(place)
+                state -= keys[place]
+                if state == keys[0]:
+                    break
+        return [*chosen, 0]
+
+    def _best(self, reached: int) -> int:
         """Return the state with most of the scarcest resource, of those the one with most tokens."""
-        if not self.rows:
-            return reached.bit_length() - 1
         best, at, shift = (-1, -1), 0, 0
         stride, width = self._counts
         while reached:
@@ -76,38 +128,20 @@ class _States:
         return at
 
 
-def _block(
-    keys: list[int], begin: int, end: int, states: _States, look_ahead: int, out: tuple[Ints, Ints], first: int
-) -> int:
-    """Pack the samples from `begin` to `end` into packs from number `first` on; return the next number."""
-    pack, slot = out
-    valid, tokens, single = states.valid, states.tokens, not states.rows
-    waiting: list[int] = []
-    arriving = begin
-    number = first
-    while waiting or arriving < end:
-        more = min(look_ahead - len(waiting), end - arriving)
-        if more > 0:
-            waiting.extend(range(arriving, arriving + more))
-            arriving += more
-        reached = (1 << keys[waiting[0]]) & valid
-        steps = [reached]
-        for sample in waiting[1:]:
-            reached |= (reached << keys[sample]) & valid
-            steps.append(reached)
-            if single and reached >> tokens:
-                break  # the pack is full to the token
-        state = states.fullest(reached)
-        chosen = []
-        for place in range(len(steps) - 1, 0, -1):
-            if not steps[place - 1] >> state & 1:
-                chosen.append(place)
-                state -= keys[waiting[place]]
-        chosen.append(0)
+def _block(keys: list[int], states: _Tokens | _States, look_ahead: int) -> tuple[int, list[int], list[int]]:
+    """Pack samples of `keys`, the state that each alone gives; return the number of packs, each one's pack and slot."""
+    pack, slot = [0] * len(keys), [0] * len(keys)
+    waiting, ahead = list(range(min(look_ahead, len(keys)))), keys[:look_ahead]
+    arriving, number = len(waiting), 0
+    while waiting:
+        chosen = states.fullest(ahead)
         for at, place in enumerate(reversed(chosen)):
-            sample = waiting[place]
-            pack[sample], slot[sample] = number, at
+            pack[waiting[place]], slot[waiting[place]] = number, at
         for place in chosen:
-            del waiting[place]
+            del waiting[place], ahead[place]
         number += 1
-    return number
+        more = min(len(chosen), len(keys) - arriving)
+        waiting.extend(range(arriving, arriving + more))
+        ahead += keys[arriving : arriving + more]
+        arriving += more
+    return number, pack, slot

@@ -16,6 +16,7 @@ from curate.kernels.subset_sum import LOOK_AHEAD
 from curate.quotas import Budget, Wish, quotas
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 COMPONENTS = pa.schema(
     [("component", pa.string()), ("samples", pa.int64()), ("tokens", pa.int64()), ("left_out", pa.int64())]
@@ -109,9 +110,10 @@ def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int)
 
 
 def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.Table, dict[str, Any]]:
-    """Return the rows of MIXED in order of step, rank, pack and slot, and what the plan achieves.
+    """Return the rows of MIXED in order of step, rank, pack and slot, and what a manifest tells of the plan.
 
-    The order of the draws given is of no consequence: what each is, and the seed, decide.
+    The order of the draws given is of no consequence: what each is, and the seed, decide. Where neither `apart` nor
+    `curves` hold them in place, packs (samples, where a pack holds but one) are exchanged between steps for balance.
     """
     fits = pc.is_null(draws["reason"]).to_numpy(zero_copy_only=False)
     chosen = draws.filter(pa.array(fits))
@@ -119,6 +121,11 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     curves = [(recipe.curves or {}).get(name) for name in names]
     source = np.asarray(pc.index_in(chosen["component"].cast(pa.string()), pa.array(names, pa.string())), np.int64)
     order = balance.stratified(source, np.asarray(chosen["key"], np.uint64), recipe.seed, curves)
+    batch, alone = recipe.ranks * recipe.per_rank, recipe.limits.samples == 1
+    free = not (recipe.curves or recipe.apart)
+    if alone and free:
+        cost = _column(chosen, "cost")[order].astype(np.float64)
+        order = order[balance.gathered(cost, source[order], batch, recipe.ranks)]
     picture = _numbered(chosen["picture"].take(pa.array(order)))
     if recipe.apart:
         moved, _ = apart.apart(np.arange(order.size), picture, *_gap(chosen, recipe))
@@ -126,17 +133,20 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     tokens, cost = _tokens(chosen)[order], _column(chosen, "cost")[order].astype(np.float64)
     packers = recipe.packers or (("subset_sum",) if recipe.curves or recipe.apart else None)
     found = packing.pack(tokens, recipe.limits, _column(chosen, "n_tiles")[order], recipe.seed, packers)
-    step, rank = laid_out(found.pack, cost, recipe.ranks, recipe.per_rank)
-    places = {"step": step, "rank": rank, "pack": found.pack, "slot": found.slot}
-    places["offset"] = _offsets(found.pack, found.slot, tokens)
-    final = np.lexsort((found.slot, found.pack, rank, step))
+    pack = found.pack
+    if free and not alone and pack.size:
+        pack = balance.even_steps(_held(pack, tokens, 1, found.packs)[0], batch, recipe.ranks)[pack]
+    step, rank = laid_out(pack, cost, recipe.ranks, recipe.per_rank, None if alone else tokens)
+    places = {"step": step, "rank": rank, "pack": pack, "slot": found.slot}
+    places["offset"] = _offsets(pack, found.slot, tokens)
+    final = np.lexsort((found.slot, pack, rank, step))
     rows = with_places(chosen.take(pa.array(order[final])), {name: place[final] for name, place in places.items()})
     rest = draws.filter(pa.array(~fits))
     by = {name: rest[name].cast(pa.string()) for name in ("component", "dataset", "sample_id")}
     left = rest.take(pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]))
     table = pa.concat_tables([rows, with_places(left, {})])
     return as_mixed(table, mix, digest), {
-        **_facts(found, tokens, cost, (step, rank), recipe),
+        **achieved(found, int(tokens.size), int(tokens.sum()), recipe),
         "near_pictures": _near(picture, step, recipe.apart),
     }
 
@@ -151,18 +161,27 @@ def as_mixed(table: pa.Table, mix: str, digest: str) -> pa.Table:
     return table.select(schema.MIXED.names).cast(schema.MIXED)
 
 
-def laid_out(pack: Ints, cost: npt.NDArray[np.float64], ranks: int, per_rank: int) -> tuple[Ints, Ints]:
+def laid_out(pack: Ints, cost: Floats, ranks: int, per_rank: int, tokens: Ints | None = None) -> tuple[Ints, Ints]:
     """Return (step, rank) of each sample, (N,), of which `pack` holds it and it costs `cost`.
 
-    A step takes the next ranks x per_rank packs; within it ranks are made to work equally long. Of another number of
-    ranks with as many packs in all, the steps are the same.
+    A step takes the next ranks x per_rank packs; within it ranks are made to work equally long, and where `tokens`
+    (N,) are given, to hold equally many of them too.
     """
-    batch, packs = ranks * per_rank, int(pack.max()) + 1 if pack.size else 0
-    steps = -(-packs // batch)
-    work = np.zeros(steps * batch)
-    work[:packs] = np.bincount(pack, weights=cost, minlength=packs) if packs else 0.0
-    ranked = balance.even_ranks(work.reshape(steps, batch), ranks).reshape(-1)
-    return pack // batch, ranked[pack] if packs else pack
+    if not pack.size:
+        return pack, pack
+    batch = ranks * per_rank
+    steps = int(pack.max()) // batch + 1
+    work = _held(pack, cost, steps, batch)
+    if tokens is None:
+        ranked = balance.even_ranks(work, ranks)
+    else:
+        ranked = balance.even_both(work, _held(pack, tokens, steps, batch), ranks)
+    return pack // batch, ranked.reshape(-1)[pack]
+
+
+def _held(pack: Ints, load: Ints | Floats, steps: int, batch: int) -> Floats:
+    """Return what each pack holds of the load of samples, (steps, batch)."""
+    return np.asarray(np.bincount(pack, load, steps * batch), np.float64).reshape(steps, batch)
 
 
 def components(plan: pa.Table) -> pa.Table:
@@ -182,30 +201,21 @@ def sample_rows(plan: pa.Table) -> int:
     return int(pc.sum(pc.coalesce(pc.list_value_length(drawn), 1)).as_py() or 0)
 
 
-def _facts(
-    found: packing.Packing,
-    tokens: Ints,
-    cost: npt.NDArray[np.float64],
-    places: tuple[Ints, Ints],
-    recipe: Recipe,
-) -> dict[str, Any]:
-    total, room = int(tokens.sum()), found.packs * recipe.limits.tokens
-    step, rank = places
-    whole = step < found.packs // (recipe.ranks * recipe.per_rank)  # the last step may lack packs
+def achieved(found: packing.Packing, samples: int, tokens: int, recipe: Recipe) -> dict[str, Any]:
+    """Return what a manifest tells of packs that hold so many samples of so many tokens."""
+    full = recipe.limits.tokens
     return {
-        "samples": int(tokens.size),
-        "tokens": total,
+        "samples": samples,
+        "tokens": tokens,
         "packs": found.packs,
-        "pack_tokens": recipe.limits.tokens,
+        "pack_tokens": full,
         "least_packs": found.bound,
-        "fill": total / room if room else 0.0,
-        "ceiling": total / (found.bound * recipe.limits.tokens) if found.bound else 0.0,
+        "fill": tokens / (found.packs * full) if found.packs else 0.0,
+        "ceiling": tokens / (found.bound * full) if found.bound else 0.0,
         "packer": found.by,
         "packers": found.tried,
         "ranks": recipe.ranks,
-        "steps": int(step.max()) + 1 if step.size else 0,
-        "token_balance": _balance(step[whole], rank[whole], tokens[whole].astype(np.float64), recipe.ranks),
-        "cost_balance": _balance(step[whole], rank[whole], cost[whole], recipe.ranks),
+        "steps": -(-found.packs // (recipe.ranks * recipe.per_rank)),
     }
 
 
@@ -221,15 +231,6 @@ def _near(picture: Ints, step: Ints, apart: int) -> int:
     order = np.lexsort((step, picture))
     again = picture[order][1:] == picture[order][:-1]
     return int(np.count_nonzero(again & (np.diff(step[order]) < apart)))
-
-
-def _balance(step: Ints, rank: Ints, load: npt.NDArray[np.float64], ranks: int) -> float:
-    """Return the mean over whole steps of the busiest rank's load over the mean rank's; 1.0 where there are none."""
-    if not step.size:
-        return 1.0
-    steps = int(step.max()) + 1
-    sums = np.bincount(step * ranks + rank, weights=load, minlength=steps * ranks).reshape(steps, ranks)
-    return float((sums.max(axis=1) / sums.mean(axis=1)).mean())
 
 
 def _keyed(table: pa.Table, part: Part, time: Ints, keys: npt.NDArray[np.uint64]) -> pa.Table:

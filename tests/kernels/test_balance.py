@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.kernels.balance import even_ranks, imbalance, snake_ranks, stratified
+from curate.kernels.balance import even_both, even_ranks, even_steps, gathered, imbalance, stratified
 from curate.kernels.modality_groups import modality_groups, modality_length
 
 BATCH = 64
@@ -63,8 +63,7 @@ costs = st.integers(1, 4).flatmap(
 def test_each_rank_gets_as_many(drawn: tuple[int, list[list[float]]]) -> None:
     ranks, rows = drawn
     cost = np.array(rows)
-    for deal in (even_ranks, snake_ranks):
-        found = deal(cost, ranks)
+    for found in (even_ranks(cost, ranks), even_both(cost, cost[:, ::-1], ranks)):
         assert all(np.bincount(row, minlength=ranks).tolist() == [12 // ranks] * ranks for row in found)
         assert (imbalance(cost, found, ranks) >= 1 - 1e-9).all()
 
@@ -73,14 +72,79 @@ def test_ranks_work_equally_long() -> None:
     cost = np.exp(np.random.default_rng(0).normal(0, 0.6, (40, 512)))
     assert imbalance(cost, even_ranks(cost, 32), 32).max() < 1.005
     assert imbalance(cost, np.broadcast_to(np.arange(512) % 32, cost.shape), 32).mean() > 1.2
-    packs = np.random.default_rng(0).normal(4090, 5, (40, 128))
-    assert imbalance(packs, snake_ranks(packs, 32), 32).max() < 1.002
+
+
+def test_a_giant_gets_cheap_company() -> None:
+    rng = np.random.default_rng(3)
+    cost = np.maximum(0.75, np.exp(rng.normal(0, 0.3, (40, 512))))
+    cost[:, :10] = rng.uniform(0.1, 0.4, (40, 10))
+    cost[:, -1] = 0.6 * cost.sum(axis=1) / 32
+    assert imbalance(cost, even_ranks(cost, 32), 32).max() < 1.01
+
+
+def test_cost_and_tokens_are_even_together() -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.choice([4096.0, 4090.0, 3900.0], (40, 128), p=[0.6, 0.3, 0.1])
+    cost = tokens * (1 + 0.02 * rng.random((40, 128)))
+    both, alone = even_both(cost, tokens, 32), even_ranks(cost, 32)
+    assert imbalance(cost, both, 32).mean() <= 1.02
+    assert imbalance(tokens, both, 32).mean() < imbalance(tokens, alone, 32).mean()
+
+
+def test_packs_of_unequal_fill_are_exchanged_between_steps_and_full_ones_are_not() -> None:
+    rng = np.random.default_rng(0)
+    load = rng.choice([4096.0, 3000.0], 8 * 4 * 40 + 5, p=[0.7, 0.3])
+    place = even_steps(load, 8, 4)
+    assert sorted(place.tolist()) == list(range(len(load)))
+    assert np.array_equal(place[-5:], np.arange(len(load))[-5:]), "the last step is not whole"
+    moved = np.empty_like(load)
+    moved[place] = load
+    before, after = (each[:-5].reshape(-1, 8) for each in (load, moved))
+    assert imbalance(before, even_ranks(before, 4), 4).mean() > 1.02
+    assert imbalance(after, even_ranks(after, 4), 4).mean() < 1.0015
+    assert np.abs(place // 8 - np.arange(len(load)) // 8).max() < 32
+    full = np.full(400, 4096.0)
+    assert np.array_equal(even_steps(full, 8, 4), np.arange(400))
+
+
+@given(st.lists(st.floats(1, 100), max_size=70), st.integers(1, 3), st.integers(1, 3))
+def test_exchanged_packs_are_a_permutation(load: list[float], ranks: int, each: int) -> None:
+    place = even_steps(np.array(load), ranks * each, ranks)
+    assert sorted(place.tolist()) == list(range(len(load)))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 1) | st.floats(20, 90), st.integers(0, 2)), max_size=200),
+    st.integers(1, 3),
+    st.integers(1, 4),
+)
+def test_costly_samples_change_places_with_their_own_source_alone(
+    drawn: list[tuple[float, int]], ranks: int, each: int
+) -> None:
+    cost, source = np.array([cost for cost, _ in drawn]), np.array([source for _, source in drawn], np.int64)
+    order = gathered(cost, source, ranks * each, ranks)
+    assert sorted(order.tolist()) == list(range(len(drawn)))
+    assert np.array_equal(source[order], source)
+    whole = len(drawn) // (ranks * each) * ranks * each
+    assert np.array_equal(order[whole:], np.arange(len(drawn))[whole:])
+
+
+def test_giants_keep_few_steps_waiting() -> None:
+    rng = np.random.default_rng(0)
+    cost, source = rng.uniform(0.5, 1.5, 512 * 200), rng.integers(0, 3, 512 * 200)
+    cost[rng.choice(cost.size, 40, replace=False)] = rng.uniform(20, 40, 40)
+    together = cost[gathered(cost, source, 512, 32)]
+    late = [
+        (imbalance(each, even_ranks(each, 32), 32) > 1.02).sum()
+        for each in (cost.reshape(-1, 512), together.reshape(-1, 512))
+    ]
+    assert late[0] > 20
+    assert late[1] <= 3
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
-    for deal in (even_ranks, snake_ranks):
-        with pytest.raises(ValueError, match="do not divide"):
-            deal(np.ones((1, 10)), 4)
+    with pytest.raises(ValueError, match="do not divide"):
+        even_ranks(np.ones((1, 10)), 4)
 
 
 def straight(count: int) -> list[int]:

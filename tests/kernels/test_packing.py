@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from curate.kernels import column_generation, packing, packplan
 from curate.kernels.best_fit import best_fit_decreasing
 from curate.kernels.packing import Limits, pack
-from curate.kernels.subset_sum import BLOCK, subset_sum
+from curate.kernels.subset_sum import BLOCK, _block, _States, _Tokens, subset_sum
 
 CAPACITY = 60
 lengths = st.lists(st.integers(1, CAPACITY), max_size=80).map(lambda values: np.array(values, np.int64))
@@ -170,13 +170,13 @@ def test_a_sample_waits_for_a_bounded_number_of_packs() -> None:
 @given(st.integers(1, 300), st.integers(0, 5))
 def test_scattering_is_a_permutation_for_every_size(size: int, seed: int) -> None:
     rank = np.arange(size)
-    assert sorted(packplan.scattered(rank, np.full(size, size), seed).tolist()) == list(range(size))
+    assert sorted(packplan.scattered(rank, size, seed).tolist()) == list(range(size))
 
 
 def test_scattering_tears_neighbours_apart() -> None:
-    out = packplan.scattered(np.arange(10_000), np.full(10_000, 10_000), 1)
+    out = packplan.scattered(np.arange(10_000), 10_000, 1)
     assert abs(np.corrcoef(np.arange(10_000), out)[0, 1]) < 0.05
-    assert not np.array_equal(out, packplan.scattered(np.arange(10_000), np.full(10_000, 10_000), 2))
+    assert not np.array_equal(out, packplan.scattered(np.arange(10_000), 10_000, 2))
 
 
 def test_shards_are_placed_apart_and_out_of_order() -> None:
@@ -196,6 +196,69 @@ def test_shards_are_placed_apart_and_out_of_order() -> None:
         assert np.array_equal(whole[kind], np.concatenate([found[begin][kind] for begin in sorted(found)]))
     with pytest.raises(ValueError, match="no place"):
         plan.place(np.array([0]), counts[:1])
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=300), st.integers(0, 300), st.integers(0, 3))
+def test_a_shard_is_placed_as_its_samples_are_one_by_one(drawn: list[int], cut: int, seed: int) -> None:
+    klass = np.array(drawn)
+    counts = np.bincount(klass, minlength=5)
+    plan = best_fit_decreasing(np.array([[3], [4], [9], [11], [30]]), counts, np.array([60]))
+    before = np.bincount(klass[:cut], minlength=5)
+    parts = [plan.place_shard(klass[:cut], np.zeros(5, np.int64), counts, seed)]
+    parts.append(plan.place_shard(klass[cut:], before, counts, seed))
+    pack_, slot = (np.concatenate([part[kind] for part in parts]) for kind in (0, 1))
+    assert len(set(zip(pack_.tolist(), slot.tolist(), strict=True))) == len(klass), "each place is given once"
+    for number in range(5):
+        mine = klass == number
+        scattered = packplan.scattered(np.arange(mine.sum()), max(int(counts[number]), 1), seed)
+        where = plan.place(np.full(int(mine.sum()), number), scattered)
+        assert np.array_equal(np.stack(where), np.stack([pack_[mine], slot[mine]]))
+
+
+def test_a_shard_longer_than_the_blocks_is_placed_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    klass = np.searchsorted(np.unique(mixed(3000)), mixed(3000))
+    classes, counts = classes_of(mixed(3000))
+    plan = best_fit_decreasing(classes, counts, np.array([4096]))
+    begin = np.zeros(len(counts), np.int64)
+    whole = plan.place_shard(klass, begin, counts, 1)
+    monkeypatch.setattr(packplan, "_BLOCK", 64)
+    monkeypatch.setattr(packplan, "_BUCKETS", 16)
+    assert np.array_equal(np.stack(whole), np.stack(plan.place_shard(klass, begin, counts, 1)))
+
+
+def test_a_shard_that_the_plan_does_not_know_is_refused() -> None:
+    plan = best_fit_decreasing(np.array([[5]]), np.array([10]), np.array([20]))
+    for before, counts in (([9], [10]), ([0], [1]), ([0], [11])):
+        with pytest.raises(ValueError, match="no place"):
+            plan.place_shard(np.zeros(2, np.int64), np.array(before), np.array(counts), 0)
+
+
+@pytest.mark.parametrize("look_ahead", [1, 7, 64])
+def test_both_ways_of_summing_choose_the_same(look_ahead: int) -> None:
+    keys = np.random.default_rng(0).integers(1, 41, 2000).tolist()
+    ways = (_Tokens(97), _States(np.array([97]), 0))
+    one, two = (_block(keys, way, look_ahead) for way in ways)
+    assert one == two
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 3)), min_size=1, max_size=40), st.booleans())
+def test_classes_are_told_apart_by_counting_as_by_sorting(drawn: list[tuple[int, int]], sort: bool) -> None:
+    sizes = np.array(drawn)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "_COUNTED", 0 if sort else 1 << 24)
+        classes, counts, klass = packing._classes(sizes)
+    wanted, many = np.unique(sizes, axis=0, return_counts=True)
+    assert np.array_equal(classes, wanted)
+    assert np.array_equal(counts, many)
+    assert np.array_equal(classes[klass], sizes)
+
+
+@packers
+def test_of_equals_the_one_that_keeps_the_order_is_taken(packer: str) -> None:
+    found = pack(np.full(50, 7), Limits(100, samples=1))
+    assert found.tried[packer] == 50
+    assert found.by == "subset_sum"
+    assert found.pack.tolist() == list(range(50))
 
 
 @pytest.mark.parametrize("bad", [[0], [61], [-4, 3]])

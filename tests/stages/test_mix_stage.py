@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from curate import schema
 from curate.errors import ShardError
 from curate.kernels.packing import Limits
 from curate.quotas import Budget, Wish, quotas
+from curate.stages.loads import Loads
 from curate.stages.mix import Part, Recipe, drawn, planned, without_room
 
 
@@ -82,12 +84,14 @@ def test_every_draw_stands_once_and_no_pack_is_over_full(
         assert held == {rank: per_rank for rank in range(ranks)}
 
 
-@given(SOME, st.randoms(use_true_random=False), st.integers(0, 3))
-def test_the_order_of_files_and_rows_is_of_no_consequence(tokens: list[int], random: object, seed: int) -> None:
+@given(SOME, st.randoms(use_true_random=False), st.integers(0, 3), st.sampled_from([None, 1]))
+def test_the_order_of_files_and_rows_is_of_no_consequence(
+    tokens: list[int], random: object, seed: int, samples: int | None
+) -> None:
     places = list(range(len(tokens)))
     random.shuffle(places)  # type: ignore[attr-defined]
     table = lengths(tokens)
-    recipe = Recipe(Limits(200), ranks=2, per_rank=2, seed=seed)
+    recipe = Recipe(Limits(200, samples=samples), ranks=2, per_rank=2, seed=seed)
     plans = [
         planned(drawn(dict(zip(parts, tables, strict=True)), None, seed), recipe, "m", "d")[0]
         for parts, tables in (
@@ -109,6 +113,51 @@ def test_half_as_many_ranks_keep_their_steps() -> None:
     assert sorted(zip(*(four[key].to_pylist() for key in keys), strict=True)) == sorted(
         zip(*(two[key].to_pylist() for key in keys), strict=True)
     )
+
+
+def test_packs_of_unequal_fill_share_steps_so_that_ranks_hold_equally_many_tokens() -> None:
+    rng = np.random.default_rng(0)
+    draws = drawn({PARTS[0]: lengths(rng.choice([70, 100], 3000).tolist())}, None, 0)
+    even = balances(planned(draws, Recipe(Limits(100), ranks=4, per_rank=2), "m", "d"))
+    assert even["token_balance"] <= 1.002
+    assert even["cost_balance"] <= 1.02
+    kept = balances(planned(draws, Recipe(Limits(100), ranks=4, per_rank=2, apart=1), "m", "d"))
+    assert kept["token_balance"] > 1.02, "what is to stay apart is not exchanged"
+
+
+def balances(made: tuple[pa.Table, dict[str, Any]]) -> dict[str, float]:
+    """Return how even the ranks of a plan for four, with two packs each, are."""
+    plan, facts = made
+    loads = Loads(facts["steps"], 4)
+    loads.add(plan)
+    return loads.balance(8)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_samples_alone_are_spread_by_component_and_the_costly_ones_meet(turned: bool) -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(20, 60, 6400)
+    tokens[rng.choice(6400, 24, replace=False)] = 900
+    tables = [lengths(tokens[:4800].tolist()), lengths(tokens[4800:].tolist(), 10_000)]
+    if turned:
+        tables = [table.take(np.arange(table.num_rows)[::-1]) for table in tables]
+    parts = (Part("a", "one", ""), Part("b", "two", ""))
+    plan, facts = planned(
+        drawn(dict(zip(parts, tables, strict=True)), None, 0),
+        Recipe(Limits(1000, samples=1), ranks=8, per_rank=8),
+        "m",
+        "d",
+    )
+    rows = plan.to_pylist()
+    held = Counter((row["step"], row["component"]) for row in rows)
+    assert all(abs(held[step, "a"] - 48) <= 2 and abs(held[step, "b"] - 16) <= 2 for step in range(facts["steps"]))
+    assert len({row["step"] for row in rows if row["n_text_tok"] == 900}) <= 6
+    loads: Counter[tuple[int, int]] = Counter()
+    for row in rows:
+        loads[row["step"], row["rank"]] += row["cost"]
+    late = [8 * max(loads[step, r] for r in range(8)) / sum(loads[step, r] for r in range(8)) for step in range(100)]
+    assert np.median(late) < 1.01
+    assert sum(each > 1.02 for each in late) <= 6
 
 
 def test_tiles_and_samples_bound_a_pack_too() -> None:
