@@ -21,7 +21,7 @@ fmt: $(READY)                   ## put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: bench-engine bench-plan bench-decode bench-fetch bench-grounding bench-tokens bench-mix bench-export bench-as_mix ## every benchmark; each prints a table and writes build/bench/NAME.json
+bench: bench-engine bench-plan bench-decode bench-fetch bench-grounding bench-tokens bench-mix bench-place bench-export bench-as_mix ## every benchmark; each prints a table and writes build/bench/NAME.json
 
 bench-grounding: bench-boxes bench-flip bench-words ## boxes, flips, codecs, lint and convert
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from curate import plugins
+from curate import plugins, sample_columns, schema
 from curate.errors import ConfigError, ShardError, nearest
 from curate.export_job import Export
 from curate.io import storage
@@ -24,8 +24,8 @@ from curate.stages import foreign
 from curate.stages.export import Exported, Writing, codec_of, export
 from curate.views import open_root, runs_table
 
-OTHERS = ("component", "pack", "slot", "length", "drawn", "member", "record_offset", "record_bytes")
-"""What a row says that is a record of a file of others."""
+PLACED = ("component", "augmented", "drawn", "length", "pack", "slot", "member", "record_offset", "record_bytes")
+"""What a row says besides its sample, where its query tells it: where it is drawn from, and its place in the mix."""
 
 
 def wanted(said: dict[str, Any]) -> Export:
@@ -101,11 +101,19 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
 
 
 def _rows(batches: Iterator[pa.Table], result: JobResult) -> Iterator[dict[str, Any]]:
-    """Yield rows a batch at a time; ConfigError at their end when they are not as many as were packed."""
+    """Yield what each row says and its `sample`, None for a record of a file of others.
+
+    Raises:
+        ConfigError: at their end, when they are not as many as were packed.
+    """
     count = 0
     for batch in batches:
         count += batch.num_rows
-        of_samples = result.kind == "curate" or pc.any(pc.is_null(batch["record_bytes"])).as_py()
-        yield from (batch if of_samples else batch.select(OTHERS)).to_pylist()
+        names = [name for name in PLACED if name in batch.column_names]
+        columns = [sample_columns.values(batch[name].combine_chunks()) for name in names]
+        of_samples = "record_bytes" not in names or batch["record_bytes"].null_count
+        samples = schema.from_table(batch) if of_samples else repeat(None)
+        for sample, *told in zip(samples, *columns, strict=False):
+            yield {"sample": sample, **dict(zip(names, told, strict=True))}
     if result.kind == "mix" and count != result.facts.get("rows", result.facts["samples"]):
         raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")

@@ -27,6 +27,10 @@ ROWS = 100_000_000
 """Candidates from which on a mix is placed whatever its packers are; 1 GB of the driver's memory holds some million."""
 
 
+LINE = 2048
+"""Units of a pack that lengths are told apart by: of 4,096 tokens two, which costs 0.06 % of them."""
+
+
 def is_wanted(job: MixJob, rows: int) -> bool:
     """Tell whether a mix of so many candidates is placed."""
     return rows >= ROWS or job.pack.by == (placement.NAME,)
@@ -97,7 +101,7 @@ class Placing:
         cost = token_count.cost(self.hidden, whole.sizes[:, 0] * limits.align).astype(np.float64)
         steps = (self.recipe.ranks, self.recipe.per_rank)
         draws = np.array([wanted[part.name] for part in parts], np.int64)
-        return placement.shelved(whole, draws, room, unit_of(whole.sizes, room), cost, steps, self.recipe.seed)
+        return placement.shelved(whole, draws, room, unit_of(whole.sizes, room, LINE), cost, steps, self.recipe.seed)
 
     def _told(self, files: list[str], shelves: placement.Shelves) -> Made:
         """Sum what stands in the files; write the steps beside them."""

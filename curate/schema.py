@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate import sample_columns
 from curate.sample import ImageRef, Region, Relation, Sample, Transform, Turn
 
 VERSION = 1
@@ -245,10 +246,8 @@ def from_row(row: Mapping[str, Any]) -> Sample:
 
 
 def from_table(table: pa.Table) -> Iterator[Sample]:
-    """Yield the samples of a table in order, a batch at a time."""
-    for batch in table.to_batches(max_chunksize=1000):
-        for row in batch.to_pylist():
-            yield from_row(row)
+    """Yield the samples of a table in order; see `sample_columns.samples`."""
+    return sample_columns.samples(table)
 
 
 def content_digest(table: pa.Table) -> str:

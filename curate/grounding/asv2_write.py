@@ -42,6 +42,8 @@ def write(grounded: Grounded, axes: tuple[Axis, Axis], width: int, height: int) 
         tag = TAG.search(text)
         if tag:
             raise SampleError("reserved_tag", f"the text holds {tag[0]!r} at character {tag.start()}")
+        if not grounded.regions and not grounded.relations:
+            return text  # `rec.parse` finds nothing where no `<box>` stands
     elif not grounded.relations:
         simple = _simple(text, grounded.regions, axes, width, height)
         if simple is not None:

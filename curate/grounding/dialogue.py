@@ -46,9 +46,12 @@ def turns_of(sample: Sample, write: Write, policy: Policy | None = None) -> tupl
 
 def _grounded(sample: Sample, turn: int | None, text: str) -> Grounded:
     """Return one text with its own regions; relations, which index all boxes, go along only with all regions."""
-    regions = tuple(region for region in sample.regions if region.turn == turn and region.start is not None)
+    if not sample.regions and not sample.relations:
+        return Grounded(text)
+    # Lists first: generators are half of the time.
+    regions = tuple([region for region in sample.regions if region.turn == turn and region.start is not None])
     whole = len(regions) == len(sample.regions)
-    relations = tuple(relation for relation in sample.relations if whole and relation.turn == turn)
+    relations = tuple([relation for relation in sample.relations if whole and relation.turn == turn])
     return Grounded(text, regions, relations)
 
 

@@ -171,11 +171,11 @@ def advise(lengths: Ints, lengths_of_packs: Sequence[int]) -> list[Advice]:
     return out
 
 
-def unit_of(sizes: Ints, capacity: Ints) -> Ints:
-    """Return the units, (R,), that column generation counts in."""
+def unit_of(sizes: Ints, capacity: Ints, line: int = _LINE) -> Ints:
+    """Return the units, (R,), that column generation counts in; about `line` of one resource alone make a pack."""
     units = np.ones(len(capacity), np.int64)
     if len(capacity) == 1:
-        units[0] = -(-int(capacity[0]) // _LINE) if capacity[0] > _FINE else 1
+        units[0] = -(-int(capacity[0]) // line) if capacity[0] > _FINE else 1
         return units
     while units[0] * 8 <= capacity[0] and len(np.unique(sizes // units, axis=0)) > _CLASSES:
         units[0] *= 2

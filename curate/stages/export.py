@@ -22,7 +22,6 @@ from curate.kernels.affine import IDENTITY
 from curate.layout import Layout
 from curate.plugins import Project
 from curate.sample import Attached, Grounded, ImageRef, Placed, Record, Sample, Turn
-from curate.schema import from_row
 from curate.stages import foreign, naming
 
 Row = dict[str, Any]
@@ -75,7 +74,7 @@ def export(
     folder: str,
     sources: Mapping[str, foreign.Reading] | None = None,
 ) -> Exported:
-    """Write `rows` (samples with `component`, and `augmented` where they were derived) and put them in `folder`.
+    """Write `rows` (a `sample`, its `component`, `augmented` where it was derived) and put them in `folder`.
 
     A row with `record_bytes` is a record of its component's file, in `sources`; its pictures stay where they are.
 
@@ -148,7 +147,7 @@ def _records(
             except SampleError as error:
                 left_out[error.code] += 1
             continue
-        sample = from_row(row)
+        sample: Sample = row["sample"]
         virtual = sample.is_virtual()
         if virtual and not getattr(writing.exporter, "VIRTUAL", False):
             left_out["virtual"] += 1

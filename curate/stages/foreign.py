@@ -72,12 +72,7 @@ class Reading:
             SampleError: `bad_record` where it is none, `no_picture` and others where a wanted size is not to be had,
                 and what the codecs refuse.
         """
-        made = list(layouts.units(record))
-        if self._recaster is not None:
-            made = [each for unit in made for each in self._recaster.recast(unit).records]
-        if len(made) != 1:
-            raise SampleError("bad_record", f"{len(made)} records in one: curate convert the file first")
-        (told,) = made
+        told = self._only(record)
         pictures = [Attached(name, None, *(self._size(told, name) if sized else _ANY)) for name in _names(told)]
         return Dialogue(_turns(told), tuple(pictures))
 
@@ -88,17 +83,18 @@ class Reading:
             SampleError: as `dialogue` does.
             OutsideError: there is no record any more: the file has changed.
         """
-        told = self.dialogue(self.at(row["record_offset"], row["record_bytes"]), sized=False)
-        first = told.pictures[0] if told.pictures else None
+        told = self._only(self.at(row["record_offset"], row["record_bytes"]))
+        names = _names(told)
+        width, height = _ANY if names else (0, 0)
         return Record(
             sample_id=row["drawn"],
             component=row["component"],
-            turns=told.turns,
-            image=first.image if first else None,
+            turns=_turns(told),
+            image=names[0] if names else None,
             picture=None,
-            width=first.width if first else 0,
-            height=first.height if first else 0,
-            others=told.pictures[1:],
+            width=width,
+            height=height,
+            others=tuple([Attached(name, None, *_ANY) for name in names[1:]]),
             length=row["length"],
             pack=row["pack"],
         )
@@ -120,6 +116,15 @@ class Reading:
         if refused:
             raise OutsideError(f"{self.file.uri} has no record at byte {offset} any more: {refused}")
         return value
+
+    def _only(self, record: object) -> layouts.Json:
+        """Return a record in the form of the writer, which must be one of it."""
+        made = list(layouts.units(record))
+        if self._recaster is not None:
+            made = [each for unit in made for each in self._recaster.recast(unit).records]
+        if len(made) != 1:
+            raise SampleError("bad_record", f"{len(made)} records in one: curate convert the file first")
+        return made[0]
 
     def _size(self, record: layouts.Json, name: str) -> Size:
         stated = layouts.stated(record)
@@ -233,13 +238,15 @@ def _turns(record: layouts.Json) -> tuple[Turn, ...]:
         role, value = (turn.get("from"), turn.get("value")) if isinstance(turn, dict) else (None, None)
         if role not in _ROLES or not isinstance(value, str):
             raise SampleError("bad_record", f"turn {number} is not of human or gpt, or has no text")
-        turns.append(Turn(str(role), value))
+        turns.append(Turn(role, value))
     return tuple(turns)
 
 
 def _names(record: layouts.Json) -> tuple[str, ...]:
     named = record.get("image")
-    names = [] if named is None else named if isinstance(named, list) else [named]
-    if not all(isinstance(name, str) and name for name in names):
+    if isinstance(named, str) and named:
+        return (named,)
+    names = [] if named is None else named
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise SampleError("bad_record", "image is neither a path nor a list of them")
     return tuple(names)

@@ -1,5 +1,6 @@
 -- The samples of one mix in order of step, rank, pack and slot, as an exporter takes them, those that are merged in one
--- draw one after another; a record of a file of others has its place there, and none of the columns of a sample.
+-- draw one after another; a record of a file of others has its place there, and none of the columns of a sample. Of
+-- those only what an exporter reads.
 with plan as (
     select
         component, job as from_job, recipe as from_recipe, sample_id as drawn, step, rank, pack, slot,
@@ -16,7 +17,10 @@ with plan as (
     )
     where digest = $digest and pack is not null
 )
-select p.*, c.*
+select
+    p.*, c.augmented,
+    c.sample_id, c.dataset, c.shard, c.row, c.source_key, c.transforms, c.affine, c.images,
+    c.text, c.conversations, c.regions, c.relations, c.source_meta
 from plan p
 join curated c on c.job = p.from_job and c.recipe = p.from_recipe and c.sample_id = p.member
 union all by name

@@ -2,19 +2,25 @@
 
 import json
 import os
+import pickle
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import export_roots
 from table import Row, publish
 
-from curate import plugins, schema
+from curate import exporting, plugins, views
+from curate.export_job import Export
+from curate.grounding import dialogue
 from curate.plugins import Project
 from curate.sample import Grounded, ImageRef, Record, Region, Sample, Turn, sample_id
 
@@ -23,6 +29,8 @@ FEW = max(RECORDS // 10, 1000)
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 LEAST, MOST_MB = 30_000, 300
 KINDS = 500
+PATHS = {"boxes": "samples with boxes", "plain": "samples of words alone", "file": "records of a file"}
+"""Whole paths to llava_json in the codec asv2, from what lies under a root."""
 PROJECT = Project(str(plugins.shipped()))
 
 TEXT = (
@@ -77,7 +85,7 @@ def cycled(made: list[Any], count: int) -> Iterator[Any]:
         yield made[number % len(made)]
 
 
-def exporting(name: str) -> Job:
+def writer(name: str) -> Job:
     """Write with one of our exporters."""
     module = plugins.load("exporters", name, PROJECT)
     made = records(module.CODECS[0])
@@ -121,33 +129,64 @@ def bare() -> Job:
     return work
 
 
-def staged() -> Job:
-    """From rows of the samples table to the file: rows to samples, the codec, checks, the writer."""
-    from curate.stages.export import Writing, export
+def plain(number: int) -> Sample:
+    """Return the same dialogue without boxes."""
+    return replace(sample(number), regions=())
 
-    table = schema.to_table([sample(number) for number in range(KINDS)])
-    batches = table.to_batches(max_chunksize=KINDS)
-    load = plugins.load
-    writing = Writing(
-        load("exporters", "llava_json", PROJECT), load("codecs", "asv2", PROJECT), "mix.json", pictures=False
-    )
 
-    def rows(count: int) -> Iterator[dict[str, Any]]:
-        for _ in range(count // KINDS):
-            for batch in batches:
-                for each in batch.to_pylist():
-                    yield {**each, "component": "part", "augmented": None}
+def prepare(path: str, count: int, root: Path) -> None:
+    """Write what one of PATHS exports, and what was run."""
+    if path == "file":
+        numbered = ({**row(one), "id": number} for number, one in enumerate(cycled(records("asv2"), count)))
+        result = export_roots.of_file(root, count, numbered, "asv2")
+    else:
+        result = export_roots.of_samples(root, count, {"boxes": sample, "plain": plain}[path])
+    (root / "result.pickle").write_bytes(pickle.dumps(result))
+
+
+def whole(root: Path) -> Job:
+    """From the root to the file: the query, samples or records of others, the codec, checks, the writer."""
+    result = pickle.loads((root / "result.pickle").read_bytes())
+    wanted = Export(as_="llava_json", codec="asv2", pictures=False)
 
     def work(folder: Path, count: int) -> None:
-        done = export(str(folder), rows(count), writing, str(folder / "out"))
-        assert done.records == count // KINDS * KINDS, done.left_out
+        _, manifest = exporting.write_export(result, wanted, PROJECT, str(root))
+        assert manifest["records"] == count, manifest["left_out"]
+        shutil.rmtree(root / "exports")
+
+    return work
+
+
+def queried(root: Path) -> Job:
+    """Read the same rows and drop them: what DuckDB takes of it."""
+
+    def work(folder: Path, count: int) -> None:
+        with closing(views.open_root(str(root), PROJECT)) as warehouse:
+            sql = views.report_query("mixed_rows", PROJECT)
+            found = sum(batch.num_rows for batch in warehouse.batches(sql, {"digest": export_roots.DIGEST}))
+        assert found == count
+
+    return work
+
+
+def coded(kind: str) -> Job:
+    """Write the dialogues of samples that are there already in the codec's form."""
+    encode = plugins.load("codecs", "asv2", PROJECT).encode
+    made = [{"boxes": sample, "plain": plain}[kind](number) for number in range(KINDS)]
+
+    def work(folder: Path, count: int) -> None:
+        for one in cycled(made, count):
+            dialogue.turns_of(one, encode)
 
     return work
 
 
 def child(case: str, count: int) -> None:
     """Run one case in this process; print records a CPU second, and peak memory in MB."""
-    work = {"list": listing, "bare": bare, "staged": staged}.get(case, lambda: exporting(case))()
+    name, _, rest = case.partition(":")
+    works = {"list": listing, "bare": bare, "codec": lambda: coded(rest)}
+    works |= {"whole": lambda: whole(Path(rest)), "query": lambda: queried(Path(rest))}
+    work = works.get(name, lambda: writer(case))()
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         work(Path(folder), count)
@@ -167,6 +206,25 @@ def measured(case: str, count: int, rounds: int = ROUNDS) -> tuple[float, float]
     return statistics.median(speed for speed, _ in said), statistics.median(peak for _, peak in said)
 
 
+def paths(path: str, what: str) -> list[Row]:
+    """Measure a whole path at two sizes, beside its parts."""
+    rows = []
+    floor, _ = measured("bare", FEW)
+    for count in (FEW, RECORDS):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([sys.executable, __file__, f"prepare:{path}:{folder}", str(count)], check=True)
+            speed, peak = measured(f"whole:{folder}", count)
+            query, query_peak = measured(f"query:{folder}", count)
+        case = f"{what}, {count:,}"
+        rows.append(Row(case, "speed", "records/s", speed, None, floor, f">= {LEAST:,}", speed >= LEAST))
+        rows.append(Row(case, "peak memory", "MB", peak, None, query_peak, f"< {MOST_MB}", peak < MOST_MB))
+        rows.append(Row(case, "query alone", "records/s", query, None, None, "", None))
+    if path != "file":
+        speed, _ = measured(f"codec:{path}", FEW)
+        rows.append(Row(what, "codec alone", "records/s", speed, None, None, "", None))
+    return rows
+
+
 def main() -> None:
     """Measure each case in processes of its own."""
     rows = []
@@ -177,9 +235,8 @@ def main() -> None:
         )
         rows.append(Row(case, "speed", "records/s", speed, peer, floor, f">= {LEAST:,}", speed >= LEAST))
         rows.append(Row(case, "peak memory", "MB", peak, peer_peak, floor_peak, f"< {MOST_MB}", peak < MOST_MB))
-    speed, peak = measured("staged", FEW, 1)
-    rows.append(Row(f"rows to llava_json, {FEW:,}", "speed", "records/s", speed, None, None, "", None))
-    rows.append(Row(f"rows to llava_json, {FEW:,}", "peak memory", "MB", peak, None, None, "", None))
+    for path, what in PATHS.items():
+        rows += paths(path, what)
     for name in plugins.names("exporters", PROJECT):
         if name != "llava_json":
             speed, peak = measured(name, FEW, 1)
@@ -189,7 +246,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) == 3 and sys.argv[1].startswith("prepare:"):
+        prepare(sys.argv[1].split(":")[1], int(sys.argv[2]), Path(sys.argv[1].split(":", 2)[2]))
+    elif len(sys.argv) == 3:
         child(sys.argv[1], int(sys.argv[2]))
     else:
         main()

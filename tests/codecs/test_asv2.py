@@ -462,3 +462,14 @@ def test_plain_text_carries_no_boxes():
     assert plain.decode("cat <ref>", 4, 4) == Grounded("cat <ref>")
     assert plain.uncoded(grounded) == (0,)
     assert plain.TOLERANCE == 0
+
+
+@pytest.mark.parametrize("text", ["<image>\nwhat is it", "a < b > c <d> e <f>", "<reference> <pre>", "<\n>"])
+def test_words_alone_stay_as_they_are(text: str) -> None:
+    assert asv2.encode(Grounded(text), 640, 480) == text
+
+
+@pytest.mark.parametrize("text", ["</", "<ref>", "<image> <box>[[1, 2, 3, 4]]</box>"])
+def test_words_alone_that_hold_a_tag_are_refused(text: str) -> None:
+    with pytest.raises(SampleError, match="reserved_tag"):
+        asv2.encode(Grounded(text), 640, 480)

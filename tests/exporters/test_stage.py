@@ -72,8 +72,8 @@ def images(root: Path) -> tuple[ImageRef, ...]:
 
 def exported(root: Path, samples: list[Sample], policy: Any = None, **columns: Any) -> tuple[list[Record], Exported]:
     def rows() -> Iterator[dict[str, Any]]:
-        for row in schema.to_table(samples).to_pylist():
-            yield {**row, "component": "part", "augmented": None, **columns}
+        for one in schema.from_table(schema.to_table(samples)):
+            yield {"sample": one, "component": "part", "augmented": None, **columns}
 
     writing = Writing(holding(), CODEC, "x.json", True, None, policy)
     told = export(str(root), rows(), writing, str(root / "out"))
