@@ -45,7 +45,7 @@ def write_export(result: JobResult, wanted: Export, project: Project, root: str)
     """Export what a job made, unless the very same export stands; return its folder and its manifest.
 
     Raises:
-        ConfigError: the root has moved on since the mix was packed.
+        ConfigError: the root has moved on since the mix was packed, or no record could be written.
     """
     identity = digest_of([result.digest, wanted.model_dump()])[:8]
     folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
@@ -90,6 +90,10 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
     with closing(open_root(root, project)) as warehouse:
         rows = _rows(warehouse.batches(read_sql(sql_report(query, project)), key), result)
         written: Exported = export(root, rows, writing, folder, files)
+    if written.left_out and not written.records:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in written.left_out.items())
+        hint = f"name the folder of its pictures (images), or --codec {result.facts.get('written', 'asv2')}"
+        raise ConfigError(f"{wanted.as_} could write no record: {why}", hint=hint if "no_size" in why else "")
     manifest = {
         "schema": "curate.export/1",
         "of": result.digest,

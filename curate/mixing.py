@@ -188,6 +188,7 @@ class Mixing:
                 **made.facts,
                 "tokens_model": self._tokens.identity(),
                 "files": {name: asdict(file) for name, file in self._files.items()},
+                "written": self._written[0],
             },
         )
         manifest.books.balance()

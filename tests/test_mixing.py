@@ -30,6 +30,9 @@ def shop(workshop: Workshop) -> Workshop:
     return workshop
 
 
+BOX = "<ref>it</ref><box>[[1, 2, 30, 40]]</box>"
+
+
 def record(number: int, words: str = "a thing") -> dict[str, Any]:
     turns = [{"from": "human", "value": f"<image>\nwhat is {number}"}, {"from": "gpt", "value": words}]
     return {"id": number, "image": f"coco/train2017/{number:012d}.jpg", "conversations": turns}
@@ -251,3 +254,12 @@ def test_a_shard_that_cannot_be_measured_stops_the_mix(shop: Workshop) -> None:
     with pytest.raises(ShardError, match=r"mine: 3 of 3 parts could not be measured.*a fault of its own"):
         shop.run("mixed")
     assert not Path(shop.root, "mixes").exists()
+
+
+def test_an_export_that_could_write_nothing_says_why(shop: Workshop) -> None:
+    said = {**record(1), "conversations": [{"from": "human", "value": "<image>\nwhere"}, {"from": "gpt", "value": BOX}]}
+    path = theirs(shop, [said])
+    mix(shop, f"  theirs: {{from: {path}}}\n", "export: {as: llava_json, codec: asv2}\n")
+    shop.run("mixed")
+    with pytest.raises(ConfigError, match=r"no record: no_size 1[\s\S]*images.*--codec asv2"):
+        export_last("mixed", Export(as_="qwen_vl"), shop.project, str(shop.root))
