@@ -45,7 +45,7 @@ def write_export(result: JobResult, wanted: Export, project: Project, root: str)
     """Export what a job made, unless the very same export stands; return its folder and its manifest.
 
     Raises:
-        ConfigError: the root has moved on since the mix was packed, or no record could be written.
+        ConfigError: the root or a file has moved on since the mix was packed, or no record could be written.
     """
     identity = digest_of([result.digest, wanted.model_dump()])[:8]
     folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
@@ -81,8 +81,11 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
     codec = plugins.load("codecs", codec_of(wanted, project), project)
     file = wanted.file or f"{result.job}{exporter.SUFFIX}"
     query = {"mix": "mixed_rows", "curate": "curated_rows"}[result.kind]
-    key = {"mix": {"digest": result.digest}, "curate": {"job": result.job}}[result.kind]
+    key = {"mix": {"mix": result.job, "digest": result.digest}, "curate": {"job": result.job}}[result.kind]
     writing = Writing(exporter, codec, file, wanted.pictures, wanted.layout, wanted.phrases)
+    for name, digest in result.facts.get("sha256", {}).items():
+        if foreign.digest(result.facts["files"][name]["uri"]) != digest:
+            raise ConfigError(f"the file of {name} has changed since it was packed", hint=f"curate run {result.job}")
     files = {
         name: foreign.Reading(foreign.File(**told), plugins.load("codecs", told["codec"], project), codec)
         for name, told in result.facts.get("files", {}).items()

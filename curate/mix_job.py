@@ -1,5 +1,6 @@
 """What a file in jobs/ that mixes may say: components, budget, gate, token model, packs and steps."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -10,6 +11,9 @@ from curate.yamlfile import Strict
 
 MAX_EPOCHS = 1000
 """A mix that draws a sample more often is a mistake."""
+
+COMPONENT = r"\w[\w.+-]{0,99}"
+"""Names of components are names of folders below the root, too."""
 
 MAX_PACK_TOKENS = 1 << 20
 """The packer keeps one list per token of room."""
@@ -158,6 +162,11 @@ class MixJob(Strict):
     def _some(cls, value: dict[str, Component]) -> dict[str, Component]:
         if not value:
             raise ValueError("a mix needs at least one component")
+        for name in value:
+            if not re.fullmatch(COMPONENT, name):
+                raise ValueError(
+                    f"{name!r} cannot name a component: letters, digits and . _ - + after one of the first"
+                )
         return value
 
 

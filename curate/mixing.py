@@ -188,6 +188,7 @@ class Mixing:
                 **made.facts,
                 "tokens_model": self._tokens.identity(),
                 "files": {name: asdict(file) for name, file in self._files.items()},
+                "sha256": {name: self._made_of[name] for name in self._files},
                 "written": self._written[0],
             },
         )

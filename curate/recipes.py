@@ -77,5 +77,5 @@ def _internvl(found: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:
-    plain = _UNNAMED.sub("_", name).strip("_") or "part"
+    plain = _UNNAMED.sub("_", name).strip("_.-")[:90] or "part"
     return next(each for each in (plain, *(f"{plain}_{n}" for n in range(2, len(taken) + 3))) if each not in taken)

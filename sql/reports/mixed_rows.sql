@@ -15,7 +15,7 @@ with plan as (
         union all by name
         select null::varchar[] as members, null::bigint[] as member_offsets, null::bigint[] as member_bytes where false
     )
-    where digest = $digest and pack is not null
+    where mix = $mix and digest = $digest and pack is not null
 )
 select
     p.*, c.augmented,

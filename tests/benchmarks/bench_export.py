@@ -163,7 +163,10 @@ def queried(root: Path) -> Job:
     def work(folder: Path, count: int) -> None:
         with closing(views.open_root(str(root), PROJECT)) as warehouse:
             sql = views.report_query("mixed_rows", PROJECT)
-            found = sum(batch.num_rows for batch in warehouse.batches(sql, {"digest": export_roots.DIGEST}))
+            found = sum(
+                batch.num_rows
+                for batch in warehouse.batches(sql, {"mix": export_roots.JOB, "digest": export_roots.DIGEST})
+            )
         assert found == count
 
     return work
