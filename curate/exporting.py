@@ -86,10 +86,15 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
     for name, digest in result.facts.get("sha256", {}).items():
         if foreign.digest(result.facts["files"][name]["uri"]) != digest:
             raise ConfigError(f"the file of {name} has changed since it was packed", hint=f"curate run {result.job}")
+    sized = bool(getattr(exporter, "SIZED", False))
     files = {
-        name: foreign.Reading(foreign.File(**told), plugins.load("codecs", told["codec"], project), codec)
+        name: foreign.Reading(foreign.File(**told), plugins.load("codecs", told["codec"], project), codec, sized)
         for name, told in result.facts.get("files", {}).items()
     }
+    for name, reading in files.items() if getattr(exporter, "GROUNDED", False) else ():
+        if plugins.load("codecs", reading.file.codec, project).FRAME != "none":
+            what = f"{wanted.as_} writes boxes apart from the text, and the records of {name} have them in it"
+            raise ConfigError(what, hint="another exporter; or ingest them, or codec: plain where they hold none")
     with closing(open_root(root, project)) as warehouse:
         rows = _rows(warehouse.batches(read_sql(sql_report(query, project)), key), result)
         written: Exported = export(root, rows, writing, folder, files)
@@ -103,6 +108,7 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
         **asdict(written),
         **wanted.model_dump(by_alias=True),
         "codec": codec_of(wanted, project),
+        "pictures_in": {name: reading.file.images for name, reading in files.items() if reading.file.images},
     }
     write_json(f"{folder}/manifest.json", manifest)
 

@@ -20,6 +20,8 @@ MAX_PACK_TOKENS = 1 << 20
 
 Many = Annotated[float, Field(gt=0, le=MAX_EPOCHS, strict=False, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, strict=False, allow_inf_nan=False)]
+Point = Annotated[tuple[float, float], Field(strict=False)]
+"""Progress and weight."""
 Weight = Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)]
 
 
@@ -133,7 +135,7 @@ class Steps(Strict):
     ranks: Annotated[int, Field(ge=1)] = 1
     per_rank: Annotated[int, Field(ge=1)] = 1
     apart: Annotated[int, Field(ge=0, le=100_000)] = 0
-    curves: dict[str, Annotated[tuple[tuple[float, float], ...], Field(strict=False)]] = Field(default_factory=dict)
+    curves: dict[str, Annotated[tuple[Point, ...], Field(strict=False)]] = Field(default_factory=dict)
 
 
 class MixJob(Strict):

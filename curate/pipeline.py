@@ -102,7 +102,8 @@ def _exported(result: JobResult, wanted: Export | None, asked: Run) -> JobResult
     if wanted is None or not result.complete:
         return result
     folder, exported = write_export(result, wanted, asked.project, asked.root)
-    facts = {"folder": folder, "records": exported["records"], "left_out": exported["left_out"]}
+    named = ("records", "left_out", "pictures_in")
+    facts = {"folder": folder, **{name: exported.get(name, {}) for name in named}}
     return replace(result, facts={**result.facts, "export": facts})
 
 

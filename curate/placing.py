@@ -129,8 +129,9 @@ class Placing:
         there = storage.list_names(f"{self.folder}/packs", ".parquet")
         if samples != shelves.draws().sum() or len(there) != len(files):
             raise ShardError(f"slices of another run are among these: remove {self.folder}/packs and run again")
+        bound = max(shelves.bound, -(-total // self.recipe.limits.tokens))
         none = np.zeros(0, np.int64)
-        found = Packing(none, none, placement.NAME, {placement.NAME: shelves.plan.total}, shelves.bound)
+        found = Packing(none, none, placement.NAME, {placement.NAME: shelves.plan.total}, bound)
         facts = mix.achieved(found, samples, total, self.recipe) | loads.balance(batch)
         components = {row.pop("component"): row for row in by_component.to_pylist()}
         facts |= {"near_pictures": 0, "components": components, "rows": samples, "gate": {}}

@@ -74,7 +74,9 @@ def advise(plan: Plan, root: str, project: Project, lengths: Sequence[int] = LEN
     if min(lengths, default=1) < 1:
         raise ConfigError("a pack holds one token at least", where="--length")
     rows = _rows("mix_lengths", {"mix": plan.mix, "digest": plan.digest}, root, project)
-    tokens = np.repeat([row["tokens"] for row in rows], [row["draws"] for row in rows])
+    longest = plan.manifest["facts"]["tokens_model"]["max_tokens"]
+    rows = [row for row in rows if row["tokens"] <= longest]  # what is longer is in no pack of any length
+    tokens = np.repeat([row["tokens"] for row in rows], [row["draws"] for row in rows]).astype(np.int64)
     now = plan.manifest["facts"]["packs"] * plan.manifest["facts"]["pack_tokens"]
     return [
         PackLength(each.tokens, each.packs, each.ceiling, each.left_out, each.packs * each.tokens / max(now, 1))

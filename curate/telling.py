@@ -85,7 +85,10 @@ def funnel(result: RunResult) -> str:
     for job in result.jobs:
         export = job.facts.get("export")
         if export:
-            lines.append(f"export {job.job}: {export['records']:,} records in {export['folder']}")
+            left = ", ".join(f"{reason} {count:,}" for reason, count in export["left_out"].items())
+            left = f"   left out: {left}" if left else ""
+            lines.append(f"export {job.job}: {export['records']:,} records in {export['folder']}{left}")
+            lines += [f"  pictures of {name} stay in {images}" for name, images in export["pictures_in"].items()]
     if result.failed:
         lines.append(f"{len(result.failed)} shard(s) failed:")
         lines += [f"  {shard.dataset}-{shard.shard:05d}  {shard.error}" for shard in result.failed]

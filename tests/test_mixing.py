@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
+from PIL import Image
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from curate import checks
@@ -279,3 +280,36 @@ def test_names_of_components_stay_below_the_root(shop: Workshop, name: str) -> N
     path = theirs(shop, [record(0)])
     mix(shop, f"  {json.dumps(name)}: {{from: {path}}}\n")
     assert any("cannot name a component" in error.what for error in checks.check("mixed", shop.project))
+
+
+def test_what_a_trainer_cannot_be_given_of_a_file_is_refused_or_told(shop: Workshop) -> None:
+    (shop.folder / "pics").mkdir()
+    Image.new("RGB", (40, 30)).save(shop.folder / "pics/1.png")
+    path = theirs(shop, [{**record(1), "image": "1.png"}])
+    mix(shop, f"  theirs: {{from: {path}, codec: asv2, images: {shop.folder}/pics}}\n")
+    shop.run("mixed")
+    with pytest.raises(ConfigError, match="ms_swift writes boxes apart from the text"):
+        export_last("mixed", Export(as_="ms_swift"), shop.project, str(shop.root))
+    folder, told = export_last("mixed", Export(as_="internvl"), shop.project, str(shop.root))
+    assert told["pictures_in"] == {"theirs": f"{shop.folder}/pics"}
+    [row] = [json.loads(line) for file in Path(folder).glob("*.jsonl") for line in file.read_text().splitlines()]
+    assert (row["width"], row["height"]) == (40, 30)
+
+
+def test_offsets_are_multiples_of_what_samples_are_aligned_to(shop: Workshop) -> None:
+    path = theirs(shop, [record(n, "word " * (n % 17 + 1)) for n in range(60)])
+    mix(shop, f"  theirs: {{from: {path}}}\n", "pack: {length: 4096, align: 64}\n")
+    rows = drawn(shop)
+    assert {row["offset"] % 64 for row in rows} == {0}
+    assert any(row["offset"] > 0 for row in rows)
+
+
+def test_curves_are_read_and_bring_a_component_late(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(60)])
+    parts = f"  mine: {{from: mine, epochs: 5}}\n  theirs: {{from: {path}}}\n"
+    mix(shop, parts, "layout: {curves: {theirs: [[0, 0], [0.5, 0.5], [1, 1]]}}\n")
+    assert checks.check("mixed", shop.project) == []
+    steps: dict[str, list[int]] = {"mine": [], "theirs": []}
+    for row in drawn(shop):
+        steps[row["component"]].append(row["step"])
+    assert sum(steps["theirs"]) / 60 > sum(steps["mine"]) / 60 + 1

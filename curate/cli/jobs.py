@@ -247,7 +247,8 @@ def export(
         manifest = {**manifest, "files": len(manifest["files"]) + manifest.get("picture_files", 0)}
         left = ", ".join(f"{reason} {count:,}" for reason, count in manifest["left_out"].items())
         text = f"wrote {manifest['records']:,} records to {folder}   left out: {left or 'none'}"
-        console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text)
+        where = [f"\npictures of {name} stay in {images}" for name, images in manifest["pictures_in"].items()]
+        console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text + "".join(where))
 
 
 @app.command()

@@ -23,6 +23,9 @@ from curate.io.sample_index import SampleIndex
 from curate.sample import Record
 
 SUFFIX = ".tar"
+SIZED = True
+"""Rows say how large pictures are."""
+
 CODECS = ("qwen2_vl", "internvl", "llava", "plain")
 """Written forms of models that are trained from such files."""
 

@@ -15,6 +15,9 @@ from curate.io import beside
 from curate.sample import Record
 
 SUFFIX = ".json"
+SIZED = True
+"""Rows say how large pictures are."""
+
 CODECS = ("internvl", "plain")
 """Written forms that models of this trainer have been trained on, the usual one first."""
 

@@ -18,6 +18,9 @@ from curate.io import beside
 from curate.sample import Record
 
 SUFFIX = ".mds"
+SIZED = True
+"""Rows say how large pictures are."""
+
 CODECS = ("qwen2_vl", "internvl", "llava", "plain")
 """Written forms of models that are trained from such files."""
 

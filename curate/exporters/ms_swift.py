@@ -27,6 +27,9 @@ from curate.io.json_out import ArrayWriter
 from curate.sample import Grounded, Record, Turn
 
 SUFFIX = ".jsonl"
+GROUNDED = True
+"""Phrases and boxes stand apart from the text."""
+
 CODECS = ("plain",)
 """The words alone: phrases and boxes come from the grounded text itself."""
 

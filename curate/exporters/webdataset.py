@@ -13,6 +13,9 @@ from curate.io import beside, tars
 from curate.sample import Record
 
 SUFFIX = ".tar"
+SIZED = True
+"""Rows say how large pictures are."""
+
 CODECS = ("asv2", "qwen2_vl", "internvl", "llava", "plain")
 """Written forms of models that are trained from such files."""
 

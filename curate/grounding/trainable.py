@@ -83,7 +83,7 @@ def _check_text(what: str, value: str) -> None:
 
 
 def _check_picture(picture: Attached, path: str) -> None:
-    if not (len(path) <= _SURE_LENGTH and _USUAL_PATH.fullmatch(path)) and not _is_safe(path):
+    if not (len(path) <= _SURE_LENGTH and _USUAL_PATH.fullmatch(path)) and not _is_safe(path, picture.picture is None):
         raise SampleError("bad_path", repr(path[:200]))
     if picture.width < 1 or picture.height < 1:
         raise SampleError("bad_size", f"a picture of {picture.width} x {picture.height} pixels")
@@ -91,10 +91,13 @@ def _check_picture(picture: Attached, path: str) -> None:
         raise SampleError("empty_picture", path)
 
 
-def _is_safe(path: str) -> bool:
-    """Tell whether a path stays below its folder, in a folder of its own, on every file system."""
+def _is_safe(path: str, elsewhere: bool) -> bool:
+    """Tell whether a path stays below its folder on every file system, and unless it is `elsewhere` in one of its own.
+
+    What is written beside the trainer's own files could have the name of one.
+    """
     if not path.isprintable() or set(path) & set('\\:*?"<>|') or len(path) > _PATH_BYTES:
         return False
     parts = path.split("/")
     sound = all(part not in ("", ".", "..") and len(part.encode()) <= _PART_BYTES for part in parts)
-    return sound and len(parts) > 1 and len(path.encode()) <= _PATH_BYTES
+    return sound and (elsewhere or len(parts) > 1) and len(path.encode()) <= _PATH_BYTES

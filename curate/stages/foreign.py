@@ -6,6 +6,7 @@ written form than the mix's are recast on the way (see `recast`).
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -30,6 +31,7 @@ BATCH_ROWS = 2048
 _ROLES = ("human", "gpt")
 _ANY = (1, 1)  # of a picture whose size is not asked for
 _CHUNK = 1 << 22
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,14 @@ class Dialogue:
 
 
 class Reading:
-    """One file on its way from the written form of `reader` to that of `writer`."""
+    """One file on its way from the written form of `reader` to that of `writer`.
 
-    def __init__(self, file: File, reader: ModuleType, writer: ModuleType) -> None:
+    Where it is `sized`, records tell how large their pictures are, as far as the folder of those is known.
+    """
+
+    def __init__(self, file: File, reader: ModuleType, writer: ModuleType, sized: bool = False) -> None:
         self.file = file
+        self._is_sized = sized and bool(file.images)
         self._open: BinaryIO | None = None
         self._sizes = Sizes(file.images) if file.images else None
         self._recaster = None if reader is writer else Recaster(reader, writer, self._sizes)
@@ -85,7 +91,8 @@ class Reading:
         """
         told = self._only(self.at(row["record_offset"], row["record_bytes"]))
         names = _names(told)
-        width, height = _ANY if names else (0, 0)
+        sizes = [self._size(told, name) if self._is_sized else _ANY for name in names]
+        width, height = sizes[0] if names else (0, 0)
         return Record(
             sample_id=row["drawn"],
             component=row["component"],
@@ -94,7 +101,7 @@ class Reading:
             picture=None,
             width=width,
             height=height,
-            others=tuple([Attached(name, None, *_ANY) for name in names[1:]]),
+            others=tuple(Attached(name, None, *size) for name, size in zip(names[1:], sizes[1:], strict=True)),
             length=row["length"],
             pack=row["pack"],
         )
@@ -238,15 +245,22 @@ def _turns(record: layouts.Json) -> tuple[Turn, ...]:
         role, value = (turn.get("from"), turn.get("value")) if isinstance(turn, dict) else (None, None)
         if role not in _ROLES or not isinstance(value, str):
             raise SampleError("bad_record", f"turn {number} is not of human or gpt, or has no text")
+        if not _is_text(value):
+            raise SampleError("bad_record", f"turn {number} has half a surrogate pair, which is no text")
         turns.append(Turn(role, value))
     return tuple(turns)
 
 
+def _is_text(value: str) -> bool:
+    """Tell whether a text can be written: JSON's escapes may hold halves of surrogate pairs, which UTF-8 has not."""
+    return value.isascii() or _HALF.search(value) is None
+
+
 def _names(record: layouts.Json) -> tuple[str, ...]:
     named = record.get("image")
-    if isinstance(named, str) and named:
+    if isinstance(named, str) and named and _is_text(named):
         return (named,)
     names = [] if named is None else named
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) and name and _is_text(name) for name in names):
         raise SampleError("bad_record", "image is neither a path nor a list of them")
     return tuple(names)

@@ -138,7 +138,8 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
         pack = balance.even_steps(_held(pack, tokens, 1, found.packs)[0], batch, recipe.ranks)[pack]
     step, rank = laid_out(pack, cost, recipe.ranks, recipe.per_rank, None if alone else tokens)
     places = {"step": step, "rank": rank, "pack": pack, "slot": found.slot}
-    places["offset"] = _offsets(pack, found.slot, tokens)
+    align = recipe.limits.align
+    places["offset"] = _offsets(pack, found.slot, -(-tokens // align) * align)
     final = np.lexsort((found.slot, pack, rank, step))
     rows = with_places(chosen.take(pa.array(order[final])), {name: place[final] for name, place in places.items()})
     rest = draws.filter(pa.array(~fits))
@@ -260,7 +261,7 @@ def with_places(table: pa.Table, places: Mapping[str, Ints]) -> pa.Table:
 
 
 def _offsets(pack: Ints, slot: Ints, tokens: Ints) -> Ints:
-    """Return the tokens of each sample's pack that lie before it, (N,)."""
+    """Return where in its pack each sample begins, (N,), of samples that take so many `tokens`."""
     order = np.lexsort((slot, pack))
     before = np.cumsum(tokens[order]) - tokens[order]
     first = slot[order] == 0

@@ -64,6 +64,8 @@ def test_each_record_is_found_again_by_its_place(tmp_path: Path, count: Any, suf
         ({"conversations": []}, "bad_record"),
         ({"conversations": [{"from": "user", "value": "x"}]}, "bad_record"),
         ({**record(1), "image": 5}, "bad_record"),
+        ({**record(1), "image": "a/\udc80.jpg"}, "bad_record"),
+        (record(1, "<image> half \ud800 a pair"), "bad_record"),
         (record(1, "no place for the picture"), "image_count"),
         (record(1, "<image> <image>"), None),
         (record(1, "<image>\n" + "x" * 3000), "too_long"),
