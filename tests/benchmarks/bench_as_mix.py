@@ -6,16 +6,15 @@ RECORDS=4000000 make bench-as_mix       all of it: some 4 GB below TMPDIR
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import yaml
+from metered import metered
 from table import Row, publish
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
@@ -147,22 +146,22 @@ def run(work: Path) -> list[Row]:
     checked = subprocess.run([*curate, "check", job, "--json"], env=environment, capture_output=True, check=False)
     states = [item["state"] for item in json.loads(checked.stdout)["inventory"] if item["kind"] == "file"]
     assert states == ["present"] * len(SHAPES), checked.stdout
-    started = time.monotonic()
-    command = [*curate, "run", job, "--root", str(work / "root"), "--runner", "inline", "--json"]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    wall = time.monotonic() - started
-    facts = json.loads(done.stdout)["jobs"][-1]["facts"]
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [*curate, "run", job, "--root", str(work / "root"), "--cpus", str(os.cpu_count() or 1)]
+    meter = metered(command, work / "run.log", 7200, environment, REPO)
+    assert meter.code == 0, (work / "run.log").read_text()[-3000:]
+    (manifest,) = (work / "root/mixes").rglob("manifest.json")
+    facts = json.loads(manifest.read_text())["facts"]
     (out,) = (work / "root/exports").rglob("as_mix_4m.json")
-    assert facts["export"]["records"] == facts["samples"]
+    exported = json.loads((out.parent / "manifest.json").read_text())
+    assert exported["records"] == facts["samples"]
     case = "as_mix_4m, end to end"
     full, ceiling = 100 * facts["fill"], 100 * facts["ceiling"]
     tokens, cost = facts["token_balance"], facts["cost_balance"]
     near = full >= min(99.9, ceiling - 0.3)
     return [
-        Row(case, "wall", "s", wall, None, None, "", None),
-        Row(case, "CPU", "s", usage.ru_utime + usage.ru_stime, None, None, "", None),
-        Row(case, "peak memory", "MB", usage.ru_maxrss / 1024, None, None, "", None),
+        Row(case, "wall", "s", meter.wall_s, None, None, "", None),
+        Row(case, "CPU", "s", meter.cpu_s, None, None, "", None),
+        Row(case, "largest process", "MB", max(meter.peaks.values()) / 2**20, None, None, "", None),
         Row(case, "samples drawn", "", facts["samples"], None, None, "", None),
         Row(case, f"filled, by {facts['packer']}", "%", full, None, ceiling, "99.9, or ceiling - 0.3", near),
         Row(case, "tokens, busiest rank / mean", "ratio", tokens, None, 1.0, "<= 1.002", tokens <= 1.002),
