@@ -15,15 +15,12 @@ from curate.io import storage, tables
 from curate.io.image_data import id_joins
 from curate.io.warehouse import Warehouse
 from curate.layout import facts_file
-from curate.mix_job import Gate
+from curate.mix_job import LISTS, Gate
 from curate.plugins import Project
 from curate.stages import foreign, gate, mix
 from curate.stages.candidates import Curated
 from curate.stages.eval_lists import EvalList, eval_list_of_dataset, eval_list_of_file
 from curate.stages.facts import FACTS, facts_of
-
-FILES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
-"""Endings of what is a file, not a dataset."""
 
 Source = tuple[str, foreign.File | Curated]
 """What a component is drawn from: its digest, and where it lies."""
@@ -76,7 +73,7 @@ class Gating:
         return kept, {"report": found.report.to_pylist(), "known": found.known, "lists": lists}
 
     def _list(self, place: int, said: str) -> EvalList:
-        if not said.endswith(FILES):
+        if not said.endswith(LISTS):
             return eval_list_of_dataset(self.warehouse, said, self.project)
         return eval_list_of_file(self._expanded(said, f"gate.against[{place}]"), ids=self.said.numbers)
 

@@ -15,6 +15,9 @@ MAX_EPOCHS = 1000
 COMPONENT = r"\w[\w.+-]{0,99}"
 """Names of components are names of folders below the root, too."""
 
+LISTS = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+"""Endings of what is a file that lists a benchmark's pictures, not an ingested dataset."""
+
 MAX_PACK_TOKENS = 1 << 20
 """The packer keeps one list per token of room."""
 

@@ -313,3 +313,12 @@ def test_curves_are_read_and_bring_a_component_late(shop: Workshop) -> None:
     for row in drawn(shop):
         steps[row["component"]].append(row["step"])
     assert sum(steps["theirs"]) / 60 > sum(steps["mine"]) / 60 + 1
+
+
+def test_a_list_of_a_benchmark_that_is_not_there_is_told_before_anything_runs(shop: Workshop) -> None:
+    path = theirs(shop, [record(1)])
+    mix(shop, f"  theirs: {{from: {path}}}\n", "gate: {against: [gone.csv]}\n")
+    assert [(item.name, item.state) for item in checks.items("mixed", shop.project)][1:] == [("gone.csv", "missing")]
+    with pytest.raises(ConfigError, match=r"no file at gone.csv[\s\S]*gate.against\[0\]"):
+        shop.run("mixed")
+    assert not Path(shop.root, "lengths").exists()
