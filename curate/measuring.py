@@ -10,7 +10,7 @@ from curate import schema
 from curate.driver import Driver
 from curate.errors import ShardError
 from curate.grounding.resolve import Policy
-from curate.io import tables
+from curate.io import storage, tables
 from curate.layout import lengths_folder
 from curate.mix_job import Tokens
 from curate.plugins import Project
@@ -70,19 +70,31 @@ class Measures:
         tasks: Sequence[ShardTask],
         again: Sequence[int] = (),
     ) -> list[str]:
-        """Return the file of each task, measured where they do not stand yet or are asked for `again`."""
+        """Return the file of each task, measured where none stands yet, it is damaged, or it is asked for `again`."""
+        names = set(storage.list_names(config.folder, ".parquet"))
+        files = {task.shard: f"{shard_name(task.shard)}.parquet" for task in tasks}
+        damaged = (shard for shard, name in files.items() if name in names and not _is_sound(f"{config.folder}/{name}"))
+        again = [*again, *damaged]
         phase = Phase("measure", (), partial(lengths.build, config, opened))
         done = self.driver.run(phase, tasks, config.folder, again)
         if missing := [task.shard for task in tasks if task.shard not in done]:
             said = next((each.error for each in self.driver.failed if each.dataset == config.job), None)
             raise ShardError(f"{config.job}: {len(missing)} of {len(tasks)} parts could not be measured: {said}")
-        return [f"{config.folder}/{shard_name(task.shard)}.parquet" for task in tasks]
+        return [f"{config.folder}/{name}" for name in files.values()]
 
 
 def joined(files: Sequence[str]) -> pa.Table:
     """Return the lengths of all files as one table."""
     found = [tables.read_table(file, lengths.MEASURED) for file in files]
     return pa.concat_tables([schema.LENGTHS.empty_table().select(lengths.MEASURED), *found])
+
+
+def _is_sound(file: str) -> bool:
+    """Tell whether a file of lengths has its footer and its columns."""
+    try:
+        return set(lengths.MEASURED) <= set(tables.column_names(file))
+    except ShardError:
+        return False
 
 
 def _records(file: str) -> pa.Table:

@@ -1,5 +1,6 @@
 """Static checks of what a mix says of itself: quantities, budget, tokens, packs and steps; nothing else is read."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def _budget(path: Path, job: MixJob) -> Iterator[ConfigError]:
     if all(each.epochs is not None or each.samples is not None for each in job.mix.values()):
         yield mistake(path, ("budget",), "every component says how much it gives: nothing is left to share")
     weights = [each.weight for each in job.mix.values() if each.weight is not None]
+    if not math.isfinite(sum(weights)):
+        yield mistake(path, ("budget",), "the weights of the components have no sum")
     if len(weights) == len(job.mix) and not sum(weights):
         yield mistake(path, ("budget",), "the weights of the components come to nothing")
 

@@ -49,7 +49,7 @@ class Component(Strict):
     max_epochs: Many | None = None
     family: str | None = None
     per_picture: Annotated[int, Field(ge=1)] | None = None
-    merge: Annotated[int, Field(ge=2)] | None = None
+    merge: Annotated[int, Field(ge=2, le=10_000)] | None = None
 
     def is_file(self) -> bool:
         """Tell whether it is a file of records, not a job."""
@@ -122,9 +122,9 @@ class Pack(Strict):
     """
 
     length: Annotated[int, Field(ge=1, le=MAX_PACK_TOKENS)] = 4096
-    tiles: Annotated[int, Field(ge=1)] | None = None
-    samples: Annotated[int, Field(ge=1)] | None = None
-    align: Annotated[int, Field(ge=1)] = 1
+    tiles: Annotated[int, Field(ge=1, le=MAX_PACK_TOKENS)] | None = None
+    samples: Annotated[int, Field(ge=1, le=MAX_PACK_TOKENS)] | None = None
+    align: Annotated[int, Field(ge=1, le=MAX_PACK_TOKENS)] = 1
     by: Annotated[tuple[str, ...], Field(strict=False)] | None = None
 
 
@@ -135,8 +135,8 @@ class Steps(Strict):
     Samples of one picture stand `apart` so many steps where that is possible.
     """
 
-    ranks: Annotated[int, Field(ge=1)] = 1
-    per_rank: Annotated[int, Field(ge=1)] = 1
+    ranks: Annotated[int, Field(ge=1, le=1 << 20)] = 1
+    per_rank: Annotated[int, Field(ge=1, le=1 << 16)] = 1
     apart: Annotated[int, Field(ge=0, le=100_000)] = 0
     curves: dict[str, Annotated[tuple[Point, ...], Field(strict=False)]] = Field(default_factory=dict)
 

@@ -60,7 +60,10 @@ class Mixing:
         for error in inventory.missing(inventory.inventory(self.name, self.job)):
             raise error
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
-        done = all(storage.exists(f"{folder}/{name}") for name in ("steps.parquet", "manifest.json"))
+        done = storage.exists(f"{folder}/manifest.json")
+        if done:
+            written = ("steps", *read_json(f"{folder}/manifest.json")["shards"])
+            done = all(storage.exists(f"{folder}/{name}.parquet") for name in written)
         if not done:
             files = {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
             rows = sum(tables.parquet_rows(file) for each in files.values() for file in each)
@@ -74,15 +77,18 @@ class Mixing:
 
     @cached_property
     def digest(self) -> str:
-        """What names the plan: the recipe, the seed, the token model, and what is drawn from, by content."""
-        said = self.job.model_dump(exclude={"export", "pictures"})
+        """What names the plan: the recipe, the seed, the token model, and what is drawn from, by content.
+
+        With a gate the order of components counts too: of duplicates the first one's stays.
+        """
+        said = [self.job.model_dump(exclude={"export", "pictures"}), list(self.job.mix) if self.job.gate else ()]
         return digest_of([said, self._written, self._tokens.identity(), sorted(self._made_of.items())])[:16]
 
     @cached_property
     def _made_of(self) -> dict[str, str]:
-        """Name → digest of the jobs and of the files that are drawn from."""
+        """Name → digest of the jobs and of the files that are drawn from; a file may be called as a job is."""
         jobs = {parent.job: parent.digest for parent in self.parents}
-        files = {name: foreign.digest(file.uri) for name, file in self._files.items()}
+        files = {f"file {name}": foreign.digest(file.uri) for name, file in self._files.items()}
         return {**jobs, **files, **(self._gate.made_of() if self._gate else {})}
 
     @cached_property
@@ -188,7 +194,7 @@ class Mixing:
                 **made.facts,
                 "tokens_model": self._tokens.identity(),
                 "files": {name: asdict(file) for name, file in self._files.items()},
-                "sha256": {name: self._made_of[name] for name in self._files},
+                "sha256": {name: self._made_of[f"file {name}"] for name in self._files},
                 "written": self._written[0],
             },
         )
@@ -209,7 +215,7 @@ class Mixing:
     def _source(self, part: mix.Part) -> Source:
         """Return the digest of what a component is drawn from, and where that lies."""
         if file := self._files.get(part.name):
-            return self._made_of[part.name], file
+            return self._made_of[f"file {part.name}"], file
         (made,) = (parent for parent in self.parents if parent.job == part.job)
         layout = Layout(self.root, made.dataset)
         return made.digest, Curated(layout, made.decisions, made.augmented, part.recipe)
@@ -218,7 +224,8 @@ class Mixing:
         books = manifest["books"]
         rows = StageBooks(self.name, "mix", books["ok"], books["kept"], books["dropped"])
         complete = all(parent.complete for parent in self.parents)
-        return JobResult(self.name, "mix", "", self.digest, "", "", complete, (rows,), manifest["facts"])
+        facts = {**manifest["facts"], "files": {name: asdict(file) for name, file in self._files.items()}}
+        return JobResult(self.name, "mix", "", self.digest, "", "", complete, (rows,), facts)
 
 
 def _part(name: str, component: Component) -> mix.Part:

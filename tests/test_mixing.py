@@ -322,3 +322,68 @@ def test_a_list_of_a_benchmark_that_is_not_there_is_told_before_anything_runs(sh
     with pytest.raises(ConfigError, match=r"no file at gone.csv[\s\S]*gate.against\[0\]"):
         shop.run("mixed")
     assert not Path(shop.root, "lengths").exists()
+
+
+def test_damaged_lengths_are_measured_again_and_lost_packs_are_made_again(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(9)])
+    mix(shop, f"  theirs: {{from: {path}}}\n")
+    before = drawn(shop)
+    [packs] = Path(shop.root, "mixes/mixed").glob("*/packs.parquet")
+    [sidecar] = Path(shop.root, "lengths/theirs").glob("*/*.parquet")
+    packs.unlink()
+    sidecar.write_bytes(sidecar.read_bytes()[:-40])
+    assert drawn(shop) == before
+
+
+def test_a_file_may_be_called_as_a_job_is(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(9)])
+    mix(shop, f"  mine: {{from: {path}}}\n  curated: {{from: mine}}\n")
+    result = shop.run("mixed").jobs[-1]
+    manifest = json.loads(Path(shop.root, "mixes/mixed", result.digest, "manifest.json").read_text())
+    assert set(manifest["parents"]) == {"mine", "file mine"}
+
+
+def test_with_a_gate_the_order_of_components_is_another_plan(shop: Workshop) -> None:
+    both = [record(n) for n in range(9)]
+    one, two = theirs(shop, [*both, record(20)], "one.json"), theirs(shop, [*both, record(30)], "two.json")
+    parts = [f"  one: {{from: {one}}}\n", f"  two: {{from: {two}}}\n"]
+    kept = []
+    for order in (parts, parts[::-1]):
+        mix(shop, "".join(order), "gate: {}\n")
+        kept.append({name: told[None] for name, told in reasons(drawn(shop)).items()})
+    assert kept == [{"one": 10, "two": 1}, {"one": 1, "two": 10}]
+
+
+def test_files_that_moved_are_exported_from_where_they_are(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shop.folder / "new").mkdir()
+    path = Path(theirs(shop, [record(n) for n in range(9)]))
+    monkeypatch.setenv("WHERE", str(shop.folder))
+    mix(shop, '  theirs: {from: "${WHERE}/theirs.json"}\n')
+    shop.run("mixed")
+    path.rename(shop.folder / "new/theirs.json")
+    monkeypatch.setenv("WHERE", str(shop.folder / "new"))
+    text = Path(shop.folder, "jobs/mixed.yaml").read_text()
+    shop.write("jobs/mixed.yaml", f"{text}export: {{as: llava_json}}\n")
+    assert shop.run("mixed").jobs[-1].facts["export"]["records"] == 9
+
+
+@pytest.mark.parametrize(
+    ("parts", "rest", "where"),
+    [
+        ("weight: 1e308", "budget: {samples: 5}\n", "budget"),
+        ("epochs: 1", "layout: {ranks: 10000000000}\n", "layout.ranks"),
+        ("epochs: 1", "pack: {align: 1000000000000}\n", "pack.align"),
+        ("epochs: 1", "pack: {tiles: 1000000000000}\n", "pack.tiles"),
+    ],
+)
+def test_numbers_beyond_reason_are_mistakes(shop: Workshop, parts: str, rest: str, where: str) -> None:
+    path = theirs(shop, [record(0)])
+    mix(shop, f"  one: {{from: {path}, {parts}}}\n  two: {{from: {path}, {parts}}}\n", rest)
+    assert where in {error.where for error in checks.check("mixed", shop.project)}
+
+
+def test_a_budget_below_one_sample_is_said(shop: Workshop) -> None:
+    path = theirs(shop, [record(0)])
+    mix(shop, f"  theirs: {{from: {path}, weight: 1}}\n", "budget: {tokens: 1}\n")
+    with pytest.raises(ShardError, match="nothing is drawn"):
+        shop.run("mixed")

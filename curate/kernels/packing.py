@@ -28,6 +28,8 @@ _LINE = 1 << 10
 _FINE = 2048
 """A pack of so many tokens holds so few samples that every token is told apart."""
 _COUNTED = 1 << 24
+_PRICED = 1 << 20
+"""Fillings of a pack, in units of each resource, that column generation prices in minutes, not hours."""
 _NEAR = 0.999
 _FEW = 4
 """A pack of fewer samples leaves little to choose: a quarter of the look-ahead is enough; as for several resources."""
@@ -75,7 +77,7 @@ def pack(
     """Put samples of `lengths` (N,) tokens and `tiles` (N,) into as few packs as the best of `packers` can.
 
     Samples stand in the order in which they are to be packed; it decides, with the seed, who lies with whom. Column
-    generation is left out where HiGHS is not installed, unless it is asked for.
+    generation is left out where HiGHS is not installed, or it would price too many packs, unless it is asked for.
 
     Raises:
         ValueError: a sample does not fit a pack alone (`too_long` says which), or a packer that is not known.
@@ -84,9 +86,10 @@ def pack(
     asked = PACKERS if packers is None else tuple(packers)
     if unknown := set(asked) - set(PACKERS):
         raise ValueError(f"no such packer: {', '.join(sorted(unknown))}")
-    if packers is None and not column_generation.is_there():
-        asked = tuple(name for name in asked if name != "column_generation")
     sizes, capacity = resources(lengths, limits, tiles)
+    can_solve = column_generation.is_there() and bool(len(sizes)) and _is_solvable(sizes, capacity)
+    if packers is None and not can_solve:
+        asked = tuple(name for name in asked if name != "column_generation")
     if (sizes > capacity).any():
         raise ValueError("a sample does not fit a pack")
     if not len(sizes):
@@ -100,7 +103,7 @@ def pack(
         if best is None or (tried[name], name != _IN_ORDER) < (best[0], best[1] != _IN_ORDER):
             best = tried[name], name, *places
     assert best is not None
-    if column_generation.is_there() and bound < _NEAR * best[0]:
+    if can_solve and bound < _NEAR * best[0]:
         bound = max(bound, programme_least(sizes, capacity))
     return Packing(best[2], best[3], best[1], tried, bound)
 
@@ -180,6 +183,11 @@ def unit_of(sizes: Ints, capacity: Ints, line: int = _LINE) -> Ints:
     while units[0] * 8 <= capacity[0] and len(np.unique(sizes // units, axis=0)) > _CLASSES:
         units[0] *= 2
     return units
+
+
+def _is_solvable(sizes: Ints, capacity: Ints) -> bool:
+    """Tell whether column generation, which prices every filling of a pack, has few enough of them."""
+    return float(np.prod(capacity // unit_of(sizes, capacity) + 1.0)) <= _PRICED
 
 
 def _whole(bound: float) -> int:

@@ -24,11 +24,11 @@ from curate.report.words import inert
 from curate.views import open_root, report_query
 
 REPORTS = ("components", "packs", "lengths", "fill", "balance", "steps", "drops")
-HOSTILE = '<b onclick="x">\u202eevil'
+ODD = "evil.name+1"
 JOB = """
 mix:
   llava: {{from: {folder}/llava.json, weight: 2}}
-  {hostile}: {{from: {folder}/text.json, weight: 1, max_epochs: 2}}
+  {odd}: {{from: {folder}/text.json, weight: 1, max_epochs: 2}}
   refs: {{from: {folder}/refs.json, samples: 90}}
 budget: {{samples: 700}}
 gate: {{against: ["{folder}/bench<img>.csv", {folder}/other.csv], numbers: coco}}
@@ -64,7 +64,7 @@ def world(tmp_path_factory):
     (world.folder / "other.csv").write_text("url\nhttps://x.example/1.jpg\n")
     world.tokenizer()
     for seed in (1, 0):
-        world.job("mix", JOB.format(folder=world.folder, hostile=json.dumps(HOSTILE), seed=seed))
+        world.job("mix", JOB.format(folder=world.folder, odd=json.dumps(ODD), seed=seed))
         assert world.run("mix").ok()
     return world
 
@@ -116,7 +116,6 @@ def test_every_panel_is_a_report_that_runs_by_its_name(world, asked, told, name)
 def test_what_was_wanted_and_what_came(mix, plan):
     by_name = {each.name: each for each in mix.components}
     evil = next(name for name in by_name if "evil" in name)
-    assert "\u202e" not in evil
     # 700 draws less 90 are shared 2 to 1; two epochs of a hundred texts are fewer than a third.
     assert {name: (each.wanted, each.draws) for name, each in by_name.items()} == {
         "llava": (407, 410),
@@ -124,7 +123,7 @@ def test_what_was_wanted_and_what_came(mix, plan):
         "refs": (90, 90),
     }
     for name, each in by_name.items():
-        mine = drawn(plan, HOSTILE if name == evil else name)
+        mine = drawn(plan, ODD if name == evil else name)
         assert each.text_tokens + each.image_tokens == sum(map(length, mine))
         assert each.samples == len({row["sample_id"] for row in mine})
         assert each.wanted_tokens == round(each.wanted * np.mean(list(map(length, mine))))
@@ -154,11 +153,11 @@ def test_wanted_is_what_the_recipe_says_before_anything_is_left_out(world, tmp_p
 def test_lengths_are_counted_in_bins(mix, plan, asked, told):
     rows = asked.of_mix("report_mix_lengths", told.job, told.digest)
     width = 2048 // 32
-    for name in ("llava", HOSTILE, "refs"):
+    for name in ("llava", ODD, "refs"):
         mine = drawn(plan, name)
         expected = Counter((length(row) - 1) // width * width + 1 for row in mine)
         assert {row["tokens_from"]: row["draws"] for row in rows if row["component"] == name} == expected
-        shown = mix.lengths[[each.name for each in mix.components].index(name if name != HOSTILE else inert(HOSTILE))]
+        shown = mix.lengths[[each.name for each in mix.components].index(name if name != ODD else inert(ODD))]
         assert shown.draws == len(mine) and shown.mean == pytest.approx(np.mean(list(map(length, mine))))
         assert shown.labels == pytest.approx(sum(row["n_label_tok"] for row in mine) / sum(map(length, mine)))
         middle = sorted(map(length, mine))[(len(mine) - 1) // 2]
