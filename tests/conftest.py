@@ -16,6 +16,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from curate.driver import Where
 from curate.io import images, storage
@@ -126,6 +127,13 @@ class Workshop:
             f"source: cc12m\nuri: {self.folder}/{name}.tsv\nlicence: CC0\nshard_rows: {shard_rows}\n"
             "fetch: {timeout_s: 5, allow_hosts: [127.0.0.1]}\n",
         )
+
+    def tokenizer(self) -> None:
+        """Write tokenizer.json into the project: a token for each word, and the mark that vicuna needs."""
+        made = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+        made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        made.add_special_tokens([AddedToken("</s>", normalized=False)])
+        made.save(str(self.folder / "tokenizer.json"))
 
     def run(self, job: str, limit: int | None = None, where: Where | None = None) -> RunResult:
         asked = Run(str(self.root), self.project, where or Where("inline"), limit)

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from curate import checks, merging, plans, schema, telling
 from curate.doctor import Doctor
@@ -38,10 +37,7 @@ def shop(workshop: Workshop) -> Workshop:
         f"{workshop.url}/{picture}.jpg?{n}\ta large blue cat {n} by a tree\n" for n in range(5) for picture in (0, 1)
     )
     workshop.captions(count=4, shard_rows=5, extra=extra)
-    made = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.add_special_tokens([AddedToken("</s>", normalized=False)])
-    made.save(str(workshop.folder / "tokenizer.json"))
+    workshop.tokenizer()
     workshop.write("jobs/mine.yaml", "from: tiny\n")
     return workshop
 

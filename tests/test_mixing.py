@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
 from PIL import Image
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from curate import checks
 from curate.codecs import plain
@@ -23,10 +22,7 @@ from curate.plugins import Project
 @pytest.fixture
 def shop(workshop: Workshop) -> Workshop:
     workshop.captions(count=12, shard_rows=4)
-    made = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.add_special_tokens([AddedToken("</s>", normalized=False)])
-    made.save(str(workshop.folder / "tokenizer.json"))
+    workshop.tokenizer()
     workshop.write("jobs/mine.yaml", "from: tiny\n")
     return workshop
 
