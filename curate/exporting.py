@@ -1,31 +1,24 @@
 """What a job made, or a mix drew, written for a trainer; once, however often it is asked for."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import asdict
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pydantic import ValidationError
 
-from curate import plugins, sample_columns, schema
+from curate import plugins
 from curate.errors import ConfigError, ShardError, nearest
 from curate.export_job import Export
+from curate.export_rows import of_job, of_mix
 from curate.io import storage
 from curate.io.records import read_json, write_json
-from curate.io.warehouse import read_sql
 from curate.layout import job_folder, mix_folder
-from curate.plugins import Project, sql_report
+from curate.plugins import Project
 from curate.results import JobResult
 from curate.schema import digest_of
 from curate.stages import foreign
 from curate.stages.export import Exported, Writing, codec_of, export
-from curate.views import open_root, runs_table
-
-PLACED = ("component", "augmented", "drawn", "length", "pack", "slot", "member", "record_offset", "record_bytes")
-"""What a row says besides its sample, where its query tells it: where it is drawn from, and its place in the mix."""
+from curate.views import runs_table
 
 
 def wanted(said: dict[str, Any]) -> Export:
@@ -80,8 +73,6 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
     exporter = plugins.load("exporters", wanted.as_, project)
     codec = plugins.load("codecs", codec_of(wanted, project), project)
     file = wanted.file or f"{result.job}{exporter.SUFFIX}"
-    query = {"mix": "mixed_rows", "curate": "curated_rows"}[result.kind]
-    key = {"mix": {"mix": result.job, "digest": result.digest}, "curate": {"job": result.job}}[result.kind]
     writing = Writing(exporter, codec, file, wanted.pictures, wanted.layout, wanted.phrases)
     for name, digest in result.facts.get("sha256", {}).items():
         if foreign.digest(result.facts["files"][name]["uri"]) != digest:
@@ -95,9 +86,8 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
         if plugins.load("codecs", reading.file.codec, project).FRAME != "none":
             what = f"{wanted.as_} writes boxes apart from the text, and the records of {name} have them in it"
             raise ConfigError(what, hint="another exporter; or ingest them, or codec: plain where they hold none")
-    with closing(open_root(root, project)) as warehouse:
-        rows = _rows(warehouse.batches(read_sql(sql_report(query, project)), key), result)
-        written: Exported = export(root, rows, writing, folder, files)
+    rows = {"mix": of_mix, "curate": of_job}[result.kind](root, result)
+    written: Exported = export(root, rows, writing, folder, files)
     if written.left_out and not written.records:
         why = ", ".join(f"{reason} {count:,}" for reason, count in written.left_out.items())
         hint = f"name the folder of its pictures (images), or --codec {result.facts.get('written', 'asv2')}"
@@ -111,22 +101,3 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
         "pictures_in": {name: reading.file.images for name, reading in files.items() if reading.file.images},
     }
     write_json(f"{folder}/manifest.json", manifest)
-
-
-def _rows(batches: Iterator[pa.Table], result: JobResult) -> Iterator[dict[str, Any]]:
-    """Yield what each row says and its `sample`, None for a record of a file of others.
-
-    Raises:
-        ConfigError: at their end, when they are not as many as were packed.
-    """
-    count = 0
-    for batch in batches:
-        count += batch.num_rows
-        names = [name for name in PLACED if name in batch.column_names]
-        columns = [sample_columns.values(batch[name].combine_chunks()) for name in names]
-        of_samples = "record_bytes" not in names or batch["record_bytes"].null_count
-        samples = schema.from_table(batch) if of_samples else repeat(None)
-        for sample, *told in zip(samples, *columns, strict=False):
-            yield {"sample": sample, **dict(zip(names, told, strict=True))}
-    if result.kind == "mix" and count != result.facts.get("rows", result.facts["samples"]):
-        raise ConfigError(f"{result.job} was packed from other samples", hint=f"curate run {result.job}")

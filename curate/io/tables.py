@@ -117,6 +117,15 @@ def iter_rows(uri: str, first_row: int, rows: int, columns: Sequence[str]) -> It
         raise ShardError(f"{uri}: rows {first_row}+{rows} were planned, the file ends after {done} of them")
 
 
+def iter_tables(uri: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the rows of a file in order, ROW_GROUP_ROWS at a time, with the named columns. Raises as `read_table`."""
+    with _parquet(uri) as file:
+        _known(uri, file, columns)
+        for batch in file.iter_batches(ROW_GROUP_ROWS, columns=list(columns), use_threads=False):
+            batch.validate(full=True)
+            yield pa.Table.from_batches([batch]).select(list(columns))
+
+
 def rows_where(uri: str, column: str, value: int, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Return the rows whose `column` of integers is `value`, as dicts of `columns`.
 

@@ -37,12 +37,7 @@ class Curated:
 
     def samples(self, shard: int) -> Iterator[pa.Table]:
         """Yield the candidates of a shard, some at a time, in an order that no worker can change."""
-        if self.recipe:
-            table = tables.read_table(self.layout.augmented(self.augmented, shard))
-            table = table.filter(pc.and_(pc.equal(table["recipe"], self.recipe), pc.equal(table["status"], "ok")))
-        else:
-            table = kept_samples(self.layout, self.decisions, shard)
-        table = table.select(schema.SAMPLES.names).sort_by([("row", "ascending"), ("sample_id", "ascending")])
+        table = self.table(shard).sort_by([("row", "ascending"), ("sample_id", "ascending")])
         for first in range(0, table.num_rows, _BATCH_ROWS):
             yield table.slice(first, _BATCH_ROWS)
 
@@ -50,3 +45,17 @@ class Curated:
         """Yield the candidates of all shards, some at a time, in order."""
         for shard in self.shards():
             yield from self.samples(shard)
+
+    def table(self, shard: int) -> pa.Table:
+        """Return the candidates of a shard, as rows of SAMPLES."""
+        if not self.recipe:
+            return kept_samples(self.layout, self.decisions, shard)
+        children = self.children(shard)
+        return children.filter(pc.equal(children["recipe"], self.recipe)).select(schema.SAMPLES.names)
+
+    def children(self, shard: int) -> pa.Table:
+        """Return what was derived from a shard by any recipe, as rows of CHILDREN."""
+        if not self.augmented or not storage.exists(self.layout.augmented(self.augmented, shard)):
+            return schema.CHILDREN.empty_table()
+        table = tables.read_table(self.layout.augmented(self.augmented, shard))
+        return table.filter(pc.equal(table["status"], "ok"))

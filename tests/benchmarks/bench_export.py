@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import export_roots
 from table import Row, publish
 
-from curate import exporting, plugins, views
+from curate import export_rows, exporting, plugins
 from curate.export_job import Export
 from curate.grounding import dialogue
 from curate.plugins import Project
@@ -145,7 +144,7 @@ def prepare(path: str, count: int, root: Path) -> None:
 
 
 def whole(root: Path) -> Job:
-    """From the root to the file: the query, samples or records of others, the codec, checks, the writer."""
+    """From the root to the file: rows, samples or records of others, the codec, checks, the writer."""
     result = pickle.loads((root / "result.pickle").read_bytes())
     wanted = Export(as_="llava_json", codec="asv2", pictures=False)
 
@@ -157,17 +156,12 @@ def whole(root: Path) -> Job:
     return work
 
 
-def queried(root: Path) -> Job:
-    """Read the same rows and drop them: what DuckDB takes of it."""
+def read(root: Path) -> Job:
+    """Read the same rows and drop them: what reading and sorting take of it."""
+    result = pickle.loads((root / "result.pickle").read_bytes())
 
     def work(folder: Path, count: int) -> None:
-        with closing(views.open_root(str(root), PROJECT)) as warehouse:
-            sql = views.report_query("mixed_rows", PROJECT)
-            found = sum(
-                batch.num_rows
-                for batch in warehouse.batches(sql, {"mix": export_roots.JOB, "digest": export_roots.DIGEST})
-            )
-        assert found == count
+        assert sum(1 for _ in export_rows.of_mix(str(root), result)) == count
 
     return work
 
@@ -188,7 +182,7 @@ def child(case: str, count: int) -> None:
     """Run one case in this process; print records a CPU second, and peak memory in MB."""
     name, _, rest = case.partition(":")
     works = {"list": listing, "bare": bare, "codec": lambda: coded(rest)}
-    works |= {"whole": lambda: whole(Path(rest)), "query": lambda: queried(Path(rest))}
+    works |= {"whole": lambda: whole(Path(rest)), "rows": lambda: read(Path(rest))}
     work = works.get(name, lambda: writer(case))()
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
@@ -217,11 +211,11 @@ def paths(path: str, what: str) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([sys.executable, __file__, f"prepare:{path}:{folder}", str(count)], check=True)
             speed, peak = measured(f"whole:{folder}", count)
-            query, query_peak = measured(f"query:{folder}", count)
+            rows_speed, rows_peak = measured(f"rows:{folder}", count)
         case = f"{what}, {count:,}"
         rows.append(Row(case, "speed", "records/s", speed, None, floor, f">= {LEAST:,}", speed >= LEAST))
-        rows.append(Row(case, "peak memory", "MB", peak, None, query_peak, f"< {MOST_MB}", peak < MOST_MB))
-        rows.append(Row(case, "query alone", "records/s", query, None, None, "", None))
+        rows.append(Row(case, "peak memory", "MB", peak, None, rows_peak, f"< {MOST_MB}", peak < MOST_MB))
+        rows.append(Row(case, "rows alone", "records/s", rows_speed, None, None, "", None))
     if path != "file":
         speed, _ = measured(f"codec:{path}", FEW)
         rows.append(Row(what, "codec alone", "records/s", speed, None, None, "", None))

@@ -1,0 +1,98 @@
+"""The rows of a frozen plan, all of them in order, samples that are merged in one draw each by itself."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import schema
+from curate.io import storage, tables
+from curate.io.external_sort import ExternalSort
+
+Ints = npt.NDArray[np.int64]
+
+COLUMNS = ("component", "job", "recipe", "drawn", "length", "pack", "slot", "member", "record_offset", "record_bytes")
+"""Of a row: what it is drawn from, the id of its draw and the tokens of that, its place, and the id of its sample, or
+where its record lies.
+"""
+
+_MEMBERS = (
+    ("member", "sample_id", "members"),
+    ("record_offset", "record_offset", "member_offsets"),
+    ("record_bytes", "record_bytes", "member_bytes"),
+)
+"""What a row is told of its sample, where that stands of a draw by itself, and where of those that are merged."""
+
+_READ = ("component", "job", "recipe", "sample_id", "n_text_tok", "n_img_tok", "pack", "slot")
+_BLOCK_ROWS = 65_536
+
+
+class PlanRows:
+    """The plan in one folder `mixes/MIX/DIGEST` whose manifest tells `facts`; where it is of several slices these are
+    sorted in the folder `local`, which must stay.
+    """
+
+    def __init__(self, folder: str, facts: Mapping[str, Any], local: Path) -> None:
+        self._folder, self._facts, self._local = folder, facts, local
+        self._slices = storage.list_names(f"{folder}/packs", ".parquet")
+        self._sorted: ExternalSort | None = None
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield the draws in order of steps, ranks, packs and slots as COLUMNS, some thousand rows at a time."""
+        if not self._slices:
+            for table in _drawn(f"{self._folder}/packs.parquet"):
+                yield _each_member(table)
+            return
+        if self._sorted is None:
+            self._sorted = self._sort()
+        for table, _ in self._sorted.in_order():
+            yield _each_member(table)
+
+    def _sort(self) -> ExternalSort:
+        """Return the rows of all slices; their packs are numbered in order of steps and ranks."""
+        slots = self._facts["pack_tokens"] + 1
+        blocks = -(-self._facts["samples"] // _BLOCK_ROWS)
+        found = ExternalSort(self._local, self._facts["packs"] * slots, blocks)
+        for name in self._slices:
+            for table in _drawn(f"{self._folder}/packs/{name}"):
+                pack, slot = (np.asarray(table[name].to_numpy(), np.int64) for name in ("pack", "slot"))
+                found.add(table, pack * slots + slot)
+        return found
+
+
+def _drawn(uri: str) -> Iterator[pa.Table]:
+    """Yield the rows of a file that are drawn."""
+    names = dict.fromkeys([*_READ, *(name for _, *both in _MEMBERS for name in both)])
+    present = set(tables.column_names(uri))
+    for table in tables.iter_tables(uri, [name for name in names if name in present]):
+        for name in names:
+            if name not in present:  # of an older plan
+                table = table.append_column(name, pa.nulls(table.num_rows, schema.MIXED.field(name).type))
+        yield table.filter(pc.is_valid(table["pack"]))
+
+
+def _each_member(table: pa.Table) -> pa.Table:
+    """Return rows of MIXED as COLUMNS: one for each sample of a draw."""
+    table = table.combine_chunks()
+    merged = pc.is_valid(table["members"]).to_numpy()
+    counts = np.asarray(pc.coalesce(pc.list_value_length(table["members"]), 1).to_numpy(), np.int64)
+    row = np.repeat(np.arange(table.num_rows), counts)
+    found = table.select(["component", "job", "recipe", "pack", "slot"]).take(pa.array(row))
+    found = found.append_column("drawn", table["sample_id"].take(pa.array(row)))
+    found = found.append_column("length", pc.add(table["n_text_tok"], table["n_img_tok"]).take(pa.array(row)))
+    for name, alone, lists in _MEMBERS:
+        found = found.append_column(name, _of_each(table[alone], table[lists], row, merged))
+    return found.select(list(COLUMNS))
+
+
+def _of_each(alone: pa.ChunkedArray, lists: pa.ChunkedArray, row: Ints, merged: npt.NDArray[np.bool_]) -> pa.Array:
+    """Return the values of draws by themselves, and of the merged ones each value of the list; null where that is."""
+    listed = pc.is_valid(lists).to_numpy()[row]
+    index = row.copy()
+    index[listed] = len(alone) + np.arange(np.count_nonzero(listed))
+    values = pa.concat_arrays([*alone.chunks, *pc.list_flatten(lists).chunks])
+    return values.take(pa.array(index, mask=merged[row] & ~listed))
