@@ -1,6 +1,9 @@
 """What a job made, or a mix drew, written for a trainer; once, however often it is asked for."""
 
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +12,20 @@ from pydantic import ValidationError
 from curate import plugins
 from curate.errors import ConfigError, ShardError, nearest
 from curate.export_job import Export
-from curate.export_rows import of_job, of_mix
+from curate.export_rows import Row, of_job, of_mix
 from curate.io import storage
 from curate.io.records import read_json, write_json
 from curate.layout import job_folder, mix_folder
 from curate.plugins import Project
-from curate.results import JobResult
+from curate.results import JobResult, Listener, StageBooks
 from curate.schema import digest_of
+from curate.shards import ShardReport
 from curate.stages import foreign
 from curate.stages.export import Exported, Writing, codec_of, export
 from curate.views import runs_table
+
+HEARD_ROWS = 10_000
+"""Rows of an export between two words of progress."""
 
 
 def wanted(said: dict[str, Any]) -> Export:
@@ -34,8 +41,12 @@ def wanted(said: dict[str, Any]) -> Export:
         raise ConfigError(f"{found['msg']} (got {found['input']!r})", where=f"--{found['loc'][0]}") from error
 
 
-def write_export(result: JobResult, wanted: Export, project: Project, root: str) -> tuple[str, dict[str, Any]]:
+def write_export(
+    result: JobResult, wanted: Export, project: Project, root: str, listener: Listener | None = None
+) -> tuple[str, dict[str, Any]]:
     """Export what a job made, unless the very same export stands; return its folder and its manifest.
+
+    `listener` is told of every HEARD_ROWS rows.
 
     Raises:
         ConfigError: the root or a file has moved on since the mix was packed, or no record could be written.
@@ -43,14 +54,19 @@ def write_export(result: JobResult, wanted: Export, project: Project, root: str)
     identity = digest_of([result.digest, wanted.model_dump()])[:8]
     folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
     if not storage.exists(f"{folder}/manifest.json"):
-        _write(result, wanted, project, root, folder)
+        _write(result, wanted, project, root, folder, listener)
     return folder, read_json(f"{folder}/manifest.json")
 
 
 def export_last(
-    name: str, wanted: Export, project: Project, root: str, partial: bool = False
+    name: str,
+    wanted: Export,
+    project: Project,
+    root: str,
+    partial: bool = False,
+    listener: Listener | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """Export what the last run of a job made under the root; return the export's folder and manifest.
+    """Export what the last run of a job made under the root, as `write_export`.
 
     Raises:
         ConfigError: the job never ran there, or a plug-in is unknown.
@@ -66,10 +82,14 @@ def export_last(
     folder = {"mix": mix_folder, "curate": job_folder}[row["kind"]](root, stem)
     facts = read_json(f"{folder}/{row['digest']}/manifest.json").get("facts", {})
     named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
-    return write_export(JobResult(**{key: row[key] for key in named}, facts=facts), wanted, project, root)
+    books = tuple(StageBooks(**each) for each in facts.get("stages", ()))
+    result = JobResult(**{key: row[key] for key in named}, books=books, facts=facts)
+    return write_export(result, wanted, project, root, listener)
 
 
-def _write(result: JobResult, wanted: Export, project: Project, root: str, folder: str) -> None:
+def _write(
+    result: JobResult, wanted: Export, project: Project, root: str, folder: str, listener: Listener | None
+) -> None:
     exporter = plugins.load("exporters", wanted.as_, project)
     codec = plugins.load("codecs", codec_of(wanted, project), project)
     file = wanted.file or f"{result.job}{exporter.SUFFIX}"
@@ -87,6 +107,8 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
             what = f"{wanted.as_} writes boxes apart from the text, and the records of {name} have them in it"
             raise ConfigError(what, hint="another exporter; or ingest them, or codec: plain where they hold none")
     rows = {"mix": of_mix, "curate": of_job}[result.kind](root, result)
+    if listener is not None:
+        rows = _heard(rows, result, f"export {wanted.as_}", listener)
     written: Exported = export(root, rows, writing, folder, files)
     if written.left_out and not written.records:
         why = ", ".join(f"{reason} {count:,}" for reason, count in written.left_out.items())
@@ -101,3 +123,19 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
         "pictures_in": {name: reading.file.images for name, reading in files.items() if reading.file.images},
     }
     write_json(f"{folder}/manifest.json", manifest)
+
+
+def _heard(rows: Iterator[Row], result: JobResult, what: str, listener: Listener) -> Iterator[Row]:
+    """Yield the rows, and tell of them as they go by."""
+    made = (each.rows_out for each in result.books if each.stage in ("filter", "augment"))
+    total = result.facts.get("rows", result.facts["samples"]) if result.kind == "mix" else sum(made)
+    listener.phase(what, result.job, max(-(-total // HEARD_ROWS), 1), 0, total)
+    for part in count():
+        began, seen = time.monotonic(), 0
+        for row in islice(rows, HEARD_ROWS):
+            seen += 1
+            yield row
+        if seen or not part:
+            listener.shard(ShardReport(result.job, part, True, seen, seconds=time.monotonic() - began))
+        if seen < HEARD_ROWS:
+            return

@@ -53,7 +53,7 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
         for each_name, each in _in_order(path, job, asked.project):
             jobs.append(_one(each_name, each, asked, driver, tuple(jobs)))
             _record_job(asked.root, run_id, jobs[-1])
-            jobs[-1] = _exported(jobs[-1], each.export, asked)
+            jobs[-1] = _exported(jobs[-1], each.export, asked, listener)
     finally:
         driver.close()
     seconds = time.monotonic() - started
@@ -98,10 +98,10 @@ def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResul
     return Mixing(name, job, asked.project, asked.root, before, driver).run()
 
 
-def _exported(result: JobResult, wanted: Export | None, asked: Run) -> JobResult:
+def _exported(result: JobResult, wanted: Export | None, asked: Run, listener: Listener) -> JobResult:
     if wanted is None or not result.complete:
         return result
-    folder, exported = write_export(result, wanted, asked.project, asked.root)
+    folder, exported = write_export(result, wanted, asked.project, asked.root, listener)
     named = ("records", "left_out", "pictures_in")
     facts = {"folder": folder, **{name: exported.get(name, {}) for name in named}}
     return replace(result, facts={**result.facts, "export": facts})

@@ -1,6 +1,7 @@
 """Samples out of the columns of an Arrow table: column by column, which is many times faster than row by row."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from itertools import pairwise, repeat
 from typing import Any
@@ -28,7 +29,7 @@ def samples(table: pa.Table) -> Iterator[Sample]:
             _MAKES.get(each.name, values)(batch.column(each.name)) if each.name in names else repeat(each.default)
             for each in fields(Sample)
         ]
-        yield from map(Sample, *columns)
+        yield from _created(Sample, batch.num_rows, columns)
 
 
 def values(array: pa.Array) -> list[Any]:
@@ -73,9 +74,17 @@ def _objects(kind: type[Any], **makes: Make) -> Make:
 
     def of_structs(array: pa.Array) -> list[Any]:
         children = dict(zip((each.name for each in array.type), array.flatten(), strict=True))
-        return list(map(kind, *(makes.get(name, values)(children[name]) for name in names)))
+        return _created(kind, len(array), [makes.get(name, values)(children[name]) for name in names])
 
     return _tuples(of_structs)
+
+
+def _created(kind: type[Any], count: int, columns: Sequence[Iterable[Any]]) -> list[Any]:
+    """Return `count` objects of a slotted dataclass from the columns of its fields: half the time of calling it."""
+    made: list[Any] = list(map(object.__new__, repeat(kind, count)))
+    for each, column in zip(fields(kind), columns, strict=True):
+        deque(map(getattr(kind, each.name).__set__, made, column), 0)
+    return made
 
 
 def _boxes(array: pa.Array) -> list[tuple[float, ...]]:

@@ -243,7 +243,8 @@ def export(
 
         said = {"as_": as_, "codec": codec, "pictures": pictures, "layout": layout, "phrases": phrases}
         wanted = exporting.wanted(said)
-        folder, manifest = exporting.export_last(job, wanted, project_at(project, job), place(root), partial)
+        folder, manifest = exporting.export_last(job, wanted, project_at(project, job), place(root), partial, console)
+        console.finish()
         manifest = {**manifest, "files": len(manifest["files"]) + manifest.get("picture_files", 0)}
         left = ", ".join(f"{reason} {count:,}" for reason, count in manifest["left_out"].items())
         text = f"wrote {manifest['records']:,} records to {folder}   left out: {left or 'none'}"

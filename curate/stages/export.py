@@ -183,7 +183,9 @@ def _records(
 
 
 def _told(sample: Sample, writing: Writing) -> tuple[tuple[Turn, ...], tuple[Grounded, ...]]:
-    """Return the turns of a sample in the codec's form, and what each of them says without it."""
+    """Return the turns of a sample in the codec's form, and where the exporter reads it what each says without."""
+    if not getattr(writing.exporter, "GROUNDED", False):
+        return dialogue.turns_of(sample, writing.codec.encode, writing.policy), ()
     said: list[Grounded] = []
     written: list[str] = []
 
