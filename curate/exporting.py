@@ -47,7 +47,9 @@ def write_export(result: JobResult, wanted: Export, project: Project, root: str)
     Raises:
         ConfigError: the root or a file has moved on since the mix was packed, or no record could be written.
     """
-    identity = digest_of([result.digest, wanted.model_dump()])[:8]
+    files = result.facts.get("files", {})
+    folders = {name: storage.absolute(told["images"]) for name, told in files.items() if told["images"]}
+    identity = digest_of([result.digest, wanted.model_dump(), *([folders] if folders else [])])[:8]
     folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
     if not storage.exists(f"{folder}/manifest.json"):
         _write(result, wanted, project, root, folder)
@@ -86,21 +88,20 @@ def _write(result: JobResult, wanted: Export, project: Project, root: str, folde
     for name, digest in result.facts.get("sha256", {}).items():
         if foreign.digest(result.facts["files"][name]["uri"]) != digest:
             raise ConfigError(f"the file of {name} has changed since it was packed", hint=f"curate run {result.job}")
-    sized = bool(getattr(exporter, "SIZED", False))
+    sized, grounded = (bool(getattr(exporter, name, False)) for name in ("SIZED", "GROUNDED"))
     files = {
-        name: foreign.Reading(foreign.File(**told), plugins.load("codecs", told["codec"], project), codec, sized)
+        name: foreign.Reading(
+            foreign.File(**told), plugins.load("codecs", told["codec"], project), codec, sized, grounded
+        )
         for name, told in result.facts.get("files", {}).items()
     }
-    for name, reading in files.items() if getattr(exporter, "GROUNDED", False) else ():
-        if plugins.load("codecs", reading.file.codec, project).FRAME != "none":
-            what = f"{wanted.as_} writes boxes apart from the text, and the records of {name} have them in it"
-            raise ConfigError(what, hint="another exporter; or ingest them, or codec: plain where they hold none")
     with closing(open_root(root, project)) as warehouse:
         rows = _rows(warehouse.batches(read_sql(sql_report(query, project)), key), result)
         written: Exported = export(root, rows, writing, folder, files)
     if written.left_out and not written.records:
         why = ", ".join(f"{reason} {count:,}" for reason, count in written.left_out.items())
-        hint = f"name the folder of its pictures (images), or --codec {result.facts.get('written', 'asv2')}"
+        other = "" if grounded else f", or --codec {result.facts.get('written', 'asv2')}"
+        hint = f"name the folder of its pictures (images){other}"
         raise ConfigError(f"{wanted.as_} could write no record: {why}", hint=hint if "no_size" in why else "")
     manifest = {
         "schema": "curate.export/1",
