@@ -376,6 +376,18 @@ def test_numbers_beyond_reason_are_mistakes(shop: Workshop, parts: str, rest: st
     assert where in {error.where for error in checks.check("mixed", shop.project)}
 
 
+def test_a_recipe_s_count_above_a_file_is_the_file_once(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(9)])
+    entries = [{"json_path": path, "sampling_strategy": each} for each in ("first:20", "end:4", "random:200%")]
+    shop.write("them.yaml", json.dumps({"datasets": entries}))
+    tokens = f"tokens: {{tokenizer: {shop.folder}/tokenizer.json}}\n"
+    shop.write("jobs/mixed.yaml", f"mix: {shop.folder}/them.yaml\n{tokens}")
+    assert checks.check("mixed", shop.project) == []
+    assert reasons(drawn(shop)) == {"theirs": {None: 9}, "theirs_2": {None: 4}, "theirs_3": {None: 9}}
+    told = shop.run("mixed").jobs[-1].facts["components"]
+    assert [told[name]["wanted"] for name in sorted(told)] == [9, 4, 9]
+
+
 def test_a_budget_below_one_sample_is_said(shop: Workshop) -> None:
     path = theirs(shop, [record(0)])
     mix(shop, f"  theirs: {{from: {path}, weight: 1}}\n", "budget: {tokens: 1}\n")
