@@ -51,7 +51,9 @@ def write_export(
     Raises:
         ConfigError: the root or a file has moved on since the mix was packed, or no record could be written.
     """
-    identity = digest_of([result.digest, wanted.model_dump()])[:8]
+    files = result.facts.get("files", {})
+    folders = {name: storage.absolute(told["images"]) for name, told in files.items() if told["images"]}
+    identity = digest_of([result.digest, wanted.model_dump(), *([folders] if folders else [])])[:8]
     folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
     if not storage.exists(f"{folder}/manifest.json"):
         _write(result, wanted, project, root, folder, listener)
@@ -94,25 +96,16 @@ def _write(
     codec = plugins.load("codecs", codec_of(wanted, project), project)
     file = wanted.file or f"{result.job}{exporter.SUFFIX}"
     writing = Writing(exporter, codec, file, wanted.pictures, wanted.layout, wanted.phrases)
-    for name, digest in result.facts.get("sha256", {}).items():
-        if foreign.digest(result.facts["files"][name]["uri"]) != digest:
-            raise ConfigError(f"the file of {name} has changed since it was packed", hint=f"curate run {result.job}")
-    sized = bool(getattr(exporter, "SIZED", False))
-    files = {
-        name: foreign.Reading(foreign.File(**told), plugins.load("codecs", told["codec"], project), codec, sized)
-        for name, told in result.facts.get("files", {}).items()
-    }
-    for name, reading in files.items() if getattr(exporter, "GROUNDED", False) else ():
-        if plugins.load("codecs", reading.file.codec, project).FRAME != "none":
-            what = f"{wanted.as_} writes boxes apart from the text, and the records of {name} have them in it"
-            raise ConfigError(what, hint="another exporter; or ingest them, or codec: plain where they hold none")
+    files = _readings(result, writing, project)
     rows = {"mix": of_mix, "curate": of_job}[result.kind](root, result)
     if listener is not None:
         rows = _heard(rows, result, f"export {wanted.as_}", listener)
     written: Exported = export(root, rows, writing, folder, files)
     if written.left_out and not written.records:
         why = ", ".join(f"{reason} {count:,}" for reason, count in written.left_out.items())
-        hint = f"name the folder of its pictures (images), or --codec {result.facts.get('written', 'asv2')}"
+        hint = "name the folder of its pictures (images)"
+        if not getattr(exporter, "GROUNDED", False):
+            hint += f", or --codec {result.facts.get('written', 'asv2')}"
         raise ConfigError(f"{wanted.as_} could write no record: {why}", hint=hint if "no_size" in why else "")
     manifest = {
         "schema": "curate.export/1",
@@ -123,6 +116,27 @@ def _write(
         "pictures_in": {name: reading.file.images for name, reading in files.items() if reading.file.images},
     }
     write_json(f"{folder}/manifest.json", manifest)
+
+
+def _readings(result: JobResult, writing: Writing, project: Project) -> dict[str, foreign.Reading]:
+    """Return what reads each of a mix's files as the exporter wants it.
+
+    Names of pictures stay relative where one folder has those of all components and a trainer is told of it.
+
+    Raises:
+        ConfigError: a file has changed since it was packed.
+    """
+    told = {name: foreign.File(**said) for name, said in result.facts.get("files", {}).items()}
+    for name, digest in result.facts.get("sha256", {}).items():
+        if foreign.digest(told[name].uri) != digest:
+            raise ConfigError(f"the file of {name} has changed since it was packed", hint=f"curate run {result.job}")
+    of_one = len({file.images for file in told.values()} - {""}) == 1 and set(result.facts["components"]) <= set(told)
+    wants = {name: bool(getattr(writing.exporter, name, False)) for name in ("SIZED", "GROUNDED", "ROOTED")}
+    how = {"sized": wants["SIZED"], "grounded": wants["GROUNDED"], "rooted": wants["ROOTED"] or not of_one}
+    return {
+        name: foreign.Reading(file, plugins.load("codecs", file.codec, project), writing.codec, **how)
+        for name, file in told.items()
+    }
 
 
 def _heard(rows: Iterator[Row], result: JobResult, what: str, listener: Listener) -> Iterator[Row]:

@@ -33,9 +33,10 @@ def _quantity(path: Path, steps: tuple[Step, ...], component: Component, job: Mi
         yield mistake(path, steps, f"give {' or '.join(given)}, not both")
     if job.budget is None and "weight" in given:
         yield mistake(path, (*steps, "weight"), "a weight is a share of a budget", "add  budget: {tokens: <number>}")
-    shares = job.budget is not None and "epochs" not in given and "samples" not in given
-    if component.max_epochs is not None and not shares:
-        yield mistake(path, (*steps, "max_epochs"), "max_epochs bounds a share of a budget, and this takes none")
+    bounded = "samples" in given or (job.budget is not None and "epochs" not in given)
+    if component.max_epochs is not None and not bounded:
+        what = "max_epochs bounds samples, or a share of a budget, and this takes neither"
+        yield mistake(path, (*steps, "max_epochs"), what)
     if component.family is not None and job.budget is None:
         yield mistake(path, (*steps, "family"), "a family bounds shares of a budget, and there is none")
 

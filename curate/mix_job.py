@@ -33,9 +33,10 @@ class Component(Strict):
 
     `from` may be a file of LLaVA-style records instead (.json, .jsonl), with `${VARIABLES}`: its texts are in the
     written form `codec`, its pictures below the folder `images`; both are the mix's own where they are not given.
-    `weight` is its share of the budget, `max_epochs` and `family` bound it; `per_picture` is how many samples of one
-    picture a pass draws at most. With `merge` samples of one picture are one conversation of at most so many pairs of
-    question and answer, and each conversation one of the component's samples: that is what the others count.
+    `weight` is its share of the budget, `max_epochs` and `family` bound it, `max_epochs` also `samples`; `per_picture`
+    is how many samples of one picture a pass draws at most. With `merge` samples of one picture are one conversation of
+    at most so many pairs of question and answer, and each conversation one of the component's samples: that is what the
+    others count.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)

@@ -240,7 +240,7 @@ def _dropped(packed: pa.Table) -> dict[str, int]:
 
 
 def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> dict[str, int]:
-    """Return component → the draws that the recipe asks for, as if no candidate were left out and no bound held."""
+    """Return component → the draws that the recipe asks for, as if no candidate were left out and no share bounded."""
     wishes = []
     for part, table in candidates.items():
         usable = table.select(["n_text_tok", "n_img_tok"]).filter(pc.is_null(table["reason"]))
@@ -248,7 +248,8 @@ def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> d
         counted = budget is None or part.epochs is not None or part.samples is not None
         size = table.num_rows if counted else usable.num_rows
         tokens = round(tokens / max(usable.num_rows, 1) * size)
-        wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight))
+        most = part.max_epochs if part.samples is not None else None
+        wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight, most))
     try:
         return quotas(wishes, budget and replace(budget, families=None))
     except ValueError:  # all candidates together would outgrow the budget

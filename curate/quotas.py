@@ -13,7 +13,7 @@ class Wish:
     """What a component has and wants: `size` samples of `tokens` in all; at most one of epochs, samples and weight.
 
     Without any of them it gives all of itself once, or its share of a budget. `max_epochs` and `family` (a name that
-    components share) bound what a budget may take.
+    components share) bound what a budget may take, `max_epochs` also `samples`.
     """
 
     name: str
@@ -93,6 +93,8 @@ def _count(wish: Wish) -> int:
         wish.samples if wish.samples is not None else round(wish.size * (1.0 if wish.epochs is None else wish.epochs))
     )
     most = MAX_TIMES if wish.max_epochs is None else wish.max_epochs
+    if wish.samples is not None and wish.max_epochs is not None:
+        count = min(count, math.floor(most * wish.size))
     if count < 1:
         raise ValueError(f"{wish.name}: {count} draws from {wish.size} samples")
     if count > math.ceil(most * wish.size):

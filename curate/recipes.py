@@ -1,14 +1,14 @@
 """Recipes of other trainers read as they are: LLaVA-NeXT's YAML of files, InternVL's JSON of annotations.
 
 LLaVA-NeXT (LLaVA-VL/LLaVA-NeXT llava/train/train.py): `datasets`, a list of {json_path, sampling_strategy}, which is
-`all`, or `first:`, `end:` or `random:` with a count or a whole percentage. InternVL (OpenGVLab/InternVL
-internvl_chat/internvl/train/dataset.py): name → {annotation, root, repeat_time}. What a trainer cuts off the head of a
-file (`first`, `repeat_time` below 1) is drawn from all of it here, as much of it.
+`all`, or `first:`, `end:` or `random:` with a count or a whole percentage: all of a file once, at most. InternVL
+(OpenGVLab/InternVL internvl_chat/internvl/train/dataset.py): name → {annotation, root, repeat_time}. What a trainer
+cuts off the head of a file (`first`, `repeat_time` below 1) is drawn from all of it here, as much of it.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,14 +24,14 @@ def components(path: str) -> dict[str, dict[str, Any]]:
     """Return the components that a recipe names, as a mix would say them.
 
     Raises:
-        ValueError: the file is not there, or it is no recipe.
+        ValueError: the file is not there, it is no recipe, or a key is given twice.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"no recipe at {path}: {error}") from error
     try:
-        found = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+        found = json.loads(text, object_pairs_hook=_once) if path.endswith(".json") else yaml.load(text, _Loader)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
     entries = _internvl(found) if path.endswith(".json") else _llava_next(found)
@@ -59,7 +59,7 @@ def _sampling(said: Any, number: int) -> dict[str, Any]:
     amount = int(match[2]) if match else 0
     if match is None or not amount:
         raise ValueError(f"datasets[{number}].sampling_strategy is all, or first, end or random with :N or :N%")
-    return {"epochs": amount / 100} if match[3] else {"samples": amount}
+    return {"epochs": min(amount, 100) / 100} if match[3] else {"samples": amount, "max_epochs": 1}
 
 
 def _internvl(found: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -74,6 +74,24 @@ def _internvl(found: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             raise ValueError(f"{name}.repeat_time is no number above 0")
         images = {"images": root} if root else {}
         yield name, {"from": file, "epochs": float(times), "codec": INTERNVL, **images}
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses keys that are given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        _once((key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        return super().construct_mapping(node, deep)
+
+
+def _once(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return an object of its keys and values; ValueError for a key that is given twice, of which one would be lost."""
+    found: dict[Any, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:80]!r} is given twice")
+        found[key] = value
+    return found
 
 
 def _free(name: str, taken: dict[str, Any]) -> str:

@@ -166,7 +166,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A picture of a record: its path relative to `Record.folder`, its bytes where they are written, size in pixels."""
+    """A picture of a record: its path relative to `Record.folder`, its bytes where they are written, size in pixels.
+
+    Width and height are 0 where they are not known, of a picture that is not written.
+    """
 
     image: str
     picture: bytes | None
@@ -183,7 +186,8 @@ class Record:
     parent's, and the words and boxes are of what it becomes; `width` and `height` are of that. `folder` is where in
     the export's folder pictures lie, when `image` is relative to that instead. `others` are a sample's further
     pictures. `said` is what the turns say without any written form, one for each; `length` in tokens, pictures
-    included, and the number of the `pack` are known for samples of a mix.
+    included, and the number of the `pack` are known for samples of a mix. Pictures that are none of the export's stay
+    `elsewhere`: an absolute folder, or one of a store, to which `image` is relative then; "" where it is not known.
     """
 
     sample_id: str
@@ -199,6 +203,7 @@ class Record:
     said: tuple[Grounded, ...] = ()
     length: int | None = None
     pack: int | None = None
+    elsewhere: str = ""
 
     def attached(self) -> tuple[Attached, ...]:
         """Return the pictures in order."""

@@ -405,6 +405,24 @@ def test_phrases_without_boxes_leave_the_words(to: str, tmp_path: Path) -> None:
     assert run(str(tmp_path / "in.json"), tmp_path / "s.json", "asv2", to, strict=True).rejected["lossy"] == 1
 
 
+@pytest.mark.parametrize(
+    ("from_", "words", "rejected"),
+    [
+        ("svit", BOX, {}),
+        ("qwen_vl", "<ref>a dog</ref><box>(1,2),(3,4)</box>", {}),
+        ("qwen_vl", "<ref>a dog</ref><box>(1,2),(3", {"bad_qwen_vl": 1}),
+        ("asv2", "<ref>a dog</ref><box>[[1, 2, 3, 4]]</box>", {"no_size": 1}),
+    ],
+)
+def test_shares_of_the_picture_are_read_without_its_size(
+    from_: str, words: str, rejected: dict[str, int], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "in.json", [dialogue_of(words, image="a.jpg")])
+    assert run(path, tmp_path / "out.json", from_, "plain").rejected == rejected
+    if not rejected:
+        assert read(tmp_path / "out.json")[0]["conversations"][0]["value"].strip() == "a dog"
+
+
 def test_nested_records_keep_their_ids_and_pictures(tmp_path: Path) -> None:
     entry = ("Is it day?", "Yes.", "time")
     boxed = (BOX, "Yes.", "time")

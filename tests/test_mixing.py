@@ -278,14 +278,12 @@ def test_names_of_components_stay_below_the_root(shop: Workshop, name: str) -> N
     assert any("cannot name a component" in error.what for error in checks.check("mixed", shop.project))
 
 
-def test_what_a_trainer_cannot_be_given_of_a_file_is_refused_or_told(shop: Workshop) -> None:
+def test_where_the_pictures_of_a_file_are_is_told(shop: Workshop) -> None:
     (shop.folder / "pics").mkdir()
     Image.new("RGB", (40, 30)).save(shop.folder / "pics/1.png")
     path = theirs(shop, [{**record(1), "image": "1.png"}])
     mix(shop, f"  theirs: {{from: {path}, codec: asv2, images: {shop.folder}/pics}}\n")
     shop.run("mixed")
-    with pytest.raises(ConfigError, match="ms_swift writes boxes apart from the text"):
-        export_last("mixed", Export(as_="ms_swift"), shop.project, str(shop.root))
     folder, told = export_last("mixed", Export(as_="internvl"), shop.project, str(shop.root))
     assert told["pictures_in"] == {"theirs": f"{shop.folder}/pics"}
     [row] = [json.loads(line) for file in Path(folder).glob("*.jsonl") for line in file.read_text().splitlines()]
@@ -376,6 +374,18 @@ def test_numbers_beyond_reason_are_mistakes(shop: Workshop, parts: str, rest: st
     path = theirs(shop, [record(0)])
     mix(shop, f"  one: {{from: {path}, {parts}}}\n  two: {{from: {path}, {parts}}}\n", rest)
     assert where in {error.where for error in checks.check("mixed", shop.project)}
+
+
+def test_a_recipe_s_count_above_a_file_is_the_file_once(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(9)])
+    entries = [{"json_path": path, "sampling_strategy": each} for each in ("first:20", "end:4", "random:200%")]
+    shop.write("them.yaml", json.dumps({"datasets": entries}))
+    tokens = f"tokens: {{tokenizer: {shop.folder}/tokenizer.json}}\n"
+    shop.write("jobs/mixed.yaml", f"mix: {shop.folder}/them.yaml\n{tokens}")
+    assert checks.check("mixed", shop.project) == []
+    assert reasons(drawn(shop)) == {"theirs": {None: 9}, "theirs_2": {None: 4}, "theirs_3": {None: 9}}
+    told = shop.run("mixed").jobs[-1].facts["components"]
+    assert [told[name]["wanted"] for name in sorted(told)] == [9, 4, 9]
 
 
 def test_a_budget_below_one_sample_is_said(shop: Workshop) -> None:

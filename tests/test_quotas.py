@@ -56,6 +56,12 @@ def test_the_sum_is_the_budget_and_no_bound_is_broken(parts: list[tuple[int, int
     assert all(found[wish.name] <= 3 * wish.size + 1 for wish in wishes)
 
 
+def test_passes_bound_a_count() -> None:
+    wishes = [Wish("less", 5, 5, samples=30, max_epochs=1), Wish("so", 50, 50, samples=30, max_epochs=1)]
+    assert quotas(wishes) == {"less": 5, "so": 30}
+    assert quotas([*wishes, Wish("rest", 50, 50)], Budget(samples=55)) == {"less": 5, "so": 30, "rest": 20}
+
+
 @pytest.mark.parametrize(
     ("wishes", "budget", "message"),
     [
@@ -64,7 +70,9 @@ def test_the_sum_is_the_budget_and_no_bound_is_broken(parts: list[tuple[int, int
         ([Wish("a", 5, 5, weight=1)], None, "needs a budget"),
         ([Wish("a", 5, 5, weight=0), Wish("b", 5, 5, weight=0)], Budget(samples=4), "come to nothing"),
         ([Wish("a", 5, 5, epochs=0.01)], None, "0 draws from 5"),
-        ([Wish("a", 5, 5, samples=30, max_epochs=4)], None, "more than 4 of each"),
+        ([Wish("a", 5, 5, epochs=6, max_epochs=4)], None, "more than 4 of each"),
+        ([Wish("a", 5, 5, samples=5001)], None, "more than 1000 of each"),
+        ([Wish("a", 5, 5, samples=3, max_epochs=0.1)], None, "0 draws from 5"),
         ([Wish("a", 5, 5, weight=1, max_epochs=2)], Budget(samples=50), "leave 40 of the budget unfilled"),
         ([Wish("a", 5, 5, samples=5), Wish("b", 5, 5)], Budget(samples=5), "alone fill the budget"),
         ([Wish("a", 5, 5, samples=5)], Budget(samples=9), "leave the budget out"),

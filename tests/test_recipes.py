@@ -23,16 +23,18 @@ def test_llava_next(tmp_path: Path) -> None:
         "  - {json_path: /data/refcoco.jsonl, sampling_strategy: all}\n"
         "  - {json_path: /data/vg.json, sampling_strategy: 'first:10%'}\n"
         "  - {json_path: /other/vg.json, sampling_strategy: 'end:3000'}\n"
-        "  - json_path: /data/a b(c).json\n",
+        "  - json_path: /data/a b(c).json\n"
+        "  - {json_path: /data/few.json, sampling_strategy: 'random:200%'}\n",
     )
     assert components(path) == {
         "refcoco": {"from": "/data/refcoco.jsonl"},
         "vg": {"from": "/data/vg.json", "epochs": 0.1},
-        "vg_2": {"from": "/other/vg.json", "samples": 3000},
+        "vg_2": {"from": "/other/vg.json", "samples": 3000, "max_epochs": 1},
         "a_b_c": {"from": "/data/a b(c).json"},
+        "few": {"from": "/data/few.json", "epochs": 1.0},
     }
     job = written(tmp_path, "mine.yaml", f"mix: {path}\nseed: 3\n")
-    assert [part.samples for part in load_job(Path(job)).mix.values()] == [None, None, 3000, None]  # type: ignore[union-attr]
+    assert [part.samples for part in load_job(Path(job)).mix.values()] == [None, None, 3000, None, None]  # type: ignore[union-attr]
 
 
 def test_internvl(tmp_path: Path) -> None:
@@ -56,6 +58,10 @@ def test_internvl(tmp_path: Path) -> None:
         ("r.json", '{"a": {"root": "x"}}', "names no annotation"),
         ("r.json", '{"a": {"annotation": "x.jsonl", "repeat_time": NaN}}', "repeat_time"),
         ("r.json", "[" * 100_000, "r.json"),
+        ("r.json", '{"coco": {"annotation": "x.jsonl"}, "coco": {"annotation": "y.jsonl"}}', "'coco' is given twice"),
+        ("r.json", '{"coco": {"annotation": "x.jsonl", "annotation": "y.jsonl"}}', "'annotation' is given twice"),
+        ("r.yaml", "datasets: [{json_path: x.json}]\ndatasets: [{json_path: y.json}]", "'datasets' is given twice"),
+        ("r.yaml", "datasets: [{json_path: x.json, json_path: y.json}]", "'json_path' is given twice"),
     ],
 )
 def test_what_is_no_recipe(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -4,7 +4,8 @@ Columns: `images`, a list of the Image feature, struct{bytes, path} (huggingface
 src/datasets/features/image.py), and `messages` in the chat form, whose content is a list of {type: image} and
 {type: text, text} (huggingface/trl docs/source/dataset_formats.md), beside `id` and `component`. The features stand in
 each file's footer, under `huggingface`, so that `load_dataset("parquet", data_files="NAME-*.parquet")` gives PIL
-pictures. Without pictures in the export their bytes are null, and the paths are relative to the export's folder.
+pictures. Without pictures in the export their bytes are null, and the paths are relative to the export's folder, or
+whole for pictures that stay in a folder of their own.
 """
 
 import json
@@ -62,7 +63,9 @@ class Exporter:
         row = {
             "id": record.sample_id,
             "component": record.component,
-            "images": [{"bytes": each.picture, "path": each.image} for each in pictures],
+            "images": [
+                {"bytes": each.picture, "path": path} for each, path in zip(pictures, beside.paths(record), strict=True)
+            ],
             "messages": [{"role": _ROLES[turn.role], "content": _content(turn)} for turn in record.turns],
         }
         size = sum(len(each.picture or b"") for each in pictures) + sum(len(turn.value) for turn in record.turns)

@@ -3,8 +3,10 @@
 Format: OpenGVLab/InternVL internvl_chat/internvl/train/internvl_chat_finetune.py and
 shell/data/internvl_1_2_finetune_custom.json. Rows have `width` and `height`, or `width_list` and `height_list` beside
 a list-valued `image`; `length` in tokens, pictures included, where a mix counted them (read under group_by_length).
-`root` and `annotation` are relative to the export's folder: run there, or put the folder before them. A file's
-`length` is its number of rows. The trainer counts `<IMG_CONTEXT>` as parts of pictures: no text may hold it.
+`root` and `annotation` are relative to the export's folder: run there, or put the folder before them; the `root` of
+pictures that stay where they are is that folder. A file's `length` is its number of rows. The trainer never reads
+`width` and `height`: they are absent where a picture's size is not known. It counts `<IMG_CONTEXT>` as parts of
+pictures: no text may hold it.
 """
 
 import json
@@ -12,11 +14,13 @@ from pathlib import Path
 
 from curate.grounding import trainable
 from curate.io import beside
-from curate.sample import Record
+from curate.sample import Attached, Record
 
 SUFFIX = ".json"
 SIZED = True
 """Rows say how large pictures are."""
+ROOTED = True
+"""The meta file says where each component's pictures lie."""
 
 CODECS = ("internvl", "plain")
 """Written forms that models of this trainer have been trained on, the usual one first."""
@@ -36,18 +40,15 @@ class Exporter:
         """Write one record, and its pictures; SampleError as `trainable.check_record` raises it."""
         trainable.check_record(record, _RESERVED)
         pictures = record.attached()
-        row: dict[str, object] = {"id": record.sample_id, **beside.image_field(record)}
-        if len(pictures) == 1:
-            row |= {"width": pictures[0].width, "height": pictures[0].height}
-        elif pictures:
-            row["width_list"] = [each.width for each in pictures]
-            row["height_list"] = [each.height for each in pictures]
+        row: dict[str, object] = {"id": record.sample_id, **beside.image_field([each.image for each in pictures])}
+        if pictures and all(each.width for each in pictures):
+            row |= _sizes(pictures)
         if record.length is not None:
             row["length"] = record.length
         row["conversations"] = beside.conversations(record.turns)
         beside.put_pictures(self._folder, record)
         self._rows.write(record.component, row)
-        self._roots.setdefault(record.component, f"{record.folder or '.'}/")
+        self._roots.setdefault(record.component, f"{record.elsewhere or record.folder or '.'}/")
 
     def close(self) -> tuple[str, ...]:
         """Write the meta file; return the trainer's files, relative to the folder."""
@@ -64,3 +65,9 @@ class Exporter:
         }
         (self._folder / self._name).write_text(json.dumps(meta, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         return (self._name, *(name for name, _ in written.values()))
+
+
+def _sizes(pictures: tuple[Attached, ...]) -> dict[str, object]:
+    if len(pictures) == 1:
+        return {"width": pictures[0].width, "height": pictures[0].height}
+    return {"width_list": [each.width for each in pictures], "height_list": [each.height for each in pictures]}

@@ -1,8 +1,8 @@
 """LLaMA-Factory's dataset_info.json and the Parquet file that it names, in the sharegpt form with OpenAI's roles.
 
 Format: hiyouga/LLaMA-Factory data/README.md and src/llamafactory/data/{parser,converter}.py. The dataset is called as
-the file, without its suffix; `dataset_dir` is the export's folder and `media_dir` the folder of its pictures. It has no
-form for boxes but the codec's.
+the file, without its suffix; `dataset_dir` is the export's folder and `media_dir` the folder of its pictures; those
+that stay in a folder of their own have their whole path. It has no form for boxes but the codec's.
 """
 
 import json
@@ -40,7 +40,7 @@ class Exporter:
     def write(self, record: Record) -> None:
         """Take one record, and write its pictures; SampleError as `trainable.check_record` raises it."""
         trainable.check_record(record, trainable.MEDIA)
-        images = [each.image for each in record.attached()]
+        images = beside.paths(record)
         messages = [{"role": _ROLES[turn.role], "content": turn.value} for turn in record.turns]
         row = {"id": record.sample_id, "component": record.component, "messages": messages, "images": images}
         beside.put_pictures(self._folder, record)

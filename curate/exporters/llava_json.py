@@ -1,8 +1,9 @@
 """LLaVA's training file: one JSON array of {id, image, conversations}, pictures in a folder beside it.
 
-Format: haotian-liu/LLaVA, docs/Finetune_Custom_Data.md. `image` is absent for samples without a picture. For a child
-without pixels of its own `image` is its parent's picture and `transform` says how to make the child's: move it by
-`affine` (a, b, c, d, e, f: x' = a x + b y + c, y' = d x + e y + f in pixels) onto a canvas of `size` and `fill`.
+Format: haotian-liu/LLaVA, docs/Finetune_Custom_Data.md. `image` is absent for samples without a picture, a whole
+path for one that stays in a folder of its own. For a child without pixels of its own `image` is its parent's picture
+and `transform` says how to make the child's: move it by `affine` (a, b, c, d, e, f: x' = a x + b y + c,
+y' = d x + e y + f in pixels) onto a canvas of `size` and `fill`.
 A sample of several pictures has no place in it (llava/train/train.py joins `image` to the folder): `several_pictures`.
 A `</s>` in a text ends the turn for vicuna_v1, and the sample is masked without a word: `reserved_tag`.
 """
@@ -44,7 +45,8 @@ class Exporter:
             raise SampleError("several_pictures", f"{len(record.attached())} pictures in one sample")
         trainable.check_record(record, _RESERVED, virtual=True)
         # Written out by hand, for speed: half of the time of the library's encoder goes into making the rows.
-        image = "" if record.image is None else f', "image": {_quoted(record.image)}'
+        name = beside.paths(record)[0] if record.elsewhere and record.image else record.image
+        image = "" if name is None else f', "image": {_quoted(name)}'
         moved = "" if record.transform is None else f', "transform": {_transform(record.transform)}'
         said = ", ".join([f'{{"from": "{turn.role}", "value": {_quoted(turn.value)}}}' for turn in record.turns])
         row = f'{{"id": "{record.sample_id}"{image}{moved}, "conversations": [{said}]}}'

@@ -2,8 +2,9 @@
 
 Format: LLaVA-VL/LLaVA-NeXT llava/train/train.py and scripts/train/*.yaml. Every strategy is `all`: a mix has drawn
 already; write `first:10%`, `end:3000` or `random:999` for less. `json_path` is relative to the export's folder, where
-the trainer must run, or put the folder before it; `image` is relative to `--image_folder`, a list for several. The
-list ends with .yaml, whatever it is to be called: by that the trainer knows it.
+the trainer must run, or put the folder before it; `image` is relative to `--image_folder`, or a whole path for
+a picture that stays in a folder of its own; a list for several. The list of data ends with .yaml, whatever it is to be
+called: by that the trainer knows it.
 """
 
 from pathlib import Path
@@ -30,7 +31,7 @@ class Exporter:
     def write(self, record: Record) -> None:
         """Write one record, and its pictures; SampleError as `trainable.check_record` raises it."""
         trainable.check_record(record)
-        row: dict[str, object] = {"id": record.sample_id, **beside.image_field(record)}
+        row: dict[str, object] = {"id": record.sample_id, **beside.image_field(beside.paths(record))}
         row["conversations"] = beside.conversations(record.turns)
         beside.put_pictures(self._folder, record)
         self._rows.write(record.component, row)

@@ -3,7 +3,8 @@
 Format: modelscope/ms-swift docs/source_en/Customization/Custom-dataset.md and swift/template/base.py. The trainer
 writes phrases and boxes in its model's own form, so that one file serves Qwen-VL, InternVL and others; the codec of
 the export is not asked. Boxes are `norm1`, shares of the picture, which stay right when the trainer resizes it. Paths
-are relative to the environment's ROOT_IMAGE_DIR: set it to the folder of the pictures.
+are relative to the environment's ROOT_IMAGE_DIR: set it to the folder of the pictures; those that stay in a folder of
+their own have their whole path.
 
 A phrase becomes `<ref-object>` and a `<bbox>` for each of its boxes; boxes without words become `<bbox>` alone. Of
 phrases that overlap the longest is written, unless the export says otherwise. Scores, tags and relations have no place
@@ -64,7 +65,7 @@ class Exporter:
         said = record.said or tuple(Grounded(turn.value) for turn in record.turns)
         turns = tuple(Turn(turn.role, each.text) for turn, each in zip(record.turns, said, strict=True))
         trainable.check_record(replace(record, turns=turns), _RESERVED)
-        names = [each.image for each in record.attached()]
+        names = beside.paths(record)
         refs: list[str] = []
         boxes: list[list[float]] = []
         woven = [Turn(turn.role, _content(each, refs, boxes)) for turn, each in zip(turns, said, strict=True)]

@@ -1,8 +1,9 @@
 """Rows as Qwen-VL's finetuning reads them: JSON Lines for a name that ends with .jsonl, else one array.
 
 Format: QwenLM/Qwen3-VL qwen-vl-finetune/README.md and qwenvl/data/data_processor.py. The file and the folder of its
-pictures are registered in qwenvl/data/__init__.py as `annotation_path` and `data_path`. `<image>` stands in questions
-alone, once for each picture. `num_tokens` is there where a mix counted them.
+pictures are registered in qwenvl/data/__init__.py as `annotation_path` and `data_path`; pictures that stay in a folder
+of their own have their whole path. `<image>` stands in questions alone, once for each picture. `num_tokens` is there
+where a mix counted them.
 """
 
 from contextlib import ExitStack

@@ -42,7 +42,7 @@ def merged(records: Sequence[Record], sample_id: str) -> Record:
     """Return one record of records about one picture, in order: the first's picture, the turns of all."""
     said = [_bare(each) for record in records for each in record.said]
     if said:
-        said[0] = _moved(said[0], 0, 0, _OPENING)
+        said[0] = replaced(said[0], 0, 0, _OPENING)
     turns = joined([record.turns for record in records])
     return replace(records[0], sample_id=sample_id, turns=turns, said=tuple(said) if len(said) == len(turns) else ())
 
@@ -66,10 +66,10 @@ def _without(text: str) -> str:
 
 
 def _bare(grounded: Grounded) -> Grounded:
-    return _moved(grounded, *_cut(grounded.text)) if IMAGE in grounded.text else grounded
+    return replaced(grounded, *_cut(grounded.text)) if IMAGE in grounded.text else grounded
 
 
-def _moved(grounded: Grounded, start: int, end: int, by: str) -> Grounded:
+def replaced(grounded: Grounded, start: int, end: int, by: str) -> Grounded:
     """Return a text with `by` in place of its characters from `start` to `end`, and its spans where they went."""
 
     def moved(place: int | None) -> int | None:

@@ -85,7 +85,8 @@ def _check_text(what: str, value: str) -> None:
 def _check_picture(picture: Attached, path: str) -> None:
     if not (len(path) <= _SURE_LENGTH and _USUAL_PATH.fullmatch(path)) and not _is_safe(path, picture.picture is None):
         raise SampleError("bad_path", repr(path[:200]))
-    if picture.width < 1 or picture.height < 1:
+    is_unknown = picture.picture is None and picture.width == picture.height == 0
+    if (picture.width < 1 or picture.height < 1) and not is_unknown:
         raise SampleError("bad_size", f"a picture of {picture.width} x {picture.height} pixels")
     if picture.picture is not None and not picture.picture:
         raise SampleError("empty_picture", path)

@@ -44,6 +44,15 @@ def put_pictures(folder: Path, record: Record) -> None:
             path.write_bytes(data)
 
 
+def paths(record: Record) -> list[str]:
+    """Return what a trainer joins to its one folder of pictures, for each of a record's.
+
+    Pictures that stay in another folder of this machine have their whole path, which joining leaves as it is.
+    """
+    names = [each.image for each in record.attached()]
+    return [f"{record.elsewhere}/{name}" for name in names] if record.elsewhere.startswith("/") else names
+
+
 def kind(picture: Attached) -> str:
     """Return the kind of a picture by its name, as a member of a tar is called: `jpg`; `bin` where it says none."""
     suffix = Path(picture.image).suffix[1:].lower()
@@ -60,15 +69,14 @@ def members(record: Record, row: dict[str, object]) -> list[tuple[str, bytes]]:
     return [*found, ("json", json.dumps(row, ensure_ascii=False).encode())]
 
 
-def image_field(record: Record) -> dict[str, object]:
+def image_field(names: list[str]) -> dict[str, object]:
     """Return `image` as LLaVA's descendants read it: a path, a list of several, absent where there is none."""
-    names = [each.image for each in record.attached()]
     return {"image": names[0] if len(names) == 1 else names} if names else {}
 
 
 def image_row(record: Record) -> dict[str, object]:
     """Return a row as Qwen-VL's finetuning reads it: `id`, `image`, `num_tokens` where known, `conversations`."""
-    row: dict[str, object] = {"id": record.sample_id, **image_field(record)}
+    row: dict[str, object] = {"id": record.sample_id, **image_field(paths(record))}
     if record.length is not None:
         row["num_tokens"] = record.length
     row["conversations"] = conversations(record.turns)
@@ -76,14 +84,18 @@ def image_row(record: Record) -> dict[str, object]:
 
 
 def told(record: Record) -> list[dict[str, object]]:
-    """Return path, width and height of each picture."""
-    return [{"path": each.image, "width": each.width, "height": each.height} for each in record.attached()]
+    """Return path, width and height of each picture, the path alone where its size is not known."""
+    return [
+        {"path": path, **({"width": each.width, "height": each.height} if each.width else {})}
+        for path, each in zip(paths(record), record.attached(), strict=True)
+    ]
 
 
 def whole_row(record: Record) -> dict[str, object]:
     """Return all that a file without a form of its own says of a record: its pictures, and what a mix knows of it."""
     row: dict[str, object] = {"id": record.sample_id, "component": record.component, "images": told(record)}
-    row |= {"width": record.width, "height": record.height}
+    if record.width or record.image is None:
+        row |= {"width": record.width, "height": record.height}
     known = {"length": record.length, "pack": record.pack}
     row |= {name: value for name, value in known.items() if value is not None}
     return {**row, "conversations": conversations(record.turns)}

@@ -223,6 +223,12 @@ def local_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("file://")) if protocol in (None, "file") else None
 
 
+def absolute(uri: str) -> str:
+    """Return where a folder lies wherever one stands, without a slash at its end; one of a store as it is."""
+    path = local_path(uri)
+    return uri.rstrip("/") if path is None else str(path.absolute())
+
+
 def filesystem(uri: str) -> Any:
     """Return the fsspec filesystem that serves `uri` (for DuckDB's register_filesystem)."""
     protocol = _protocol(uri) or "file"

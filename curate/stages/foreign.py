@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from curate import schema
+from curate.codecs import plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding import conversation, templates
 from curate.io import json_cuts, json_stream, storage
@@ -23,13 +24,14 @@ from curate.io.json_stream import Found
 from curate.io.json_window import parse
 from curate.io.sizes import Size, Sizes
 from curate.kernels import token_count
-from curate.sample import Attached, Record, Sample, Turn, sample_id
+from curate.sample import Attached, Grounded, Record, Sample, Turn, sample_id
 from curate.stages import layouts, measure
 from curate.stages.recast import Recaster
 
 BATCH_ROWS = 2048
 _ROLES = ("human", "gpt")
 _ANY = (1, 1)  # of a picture whose size is not asked for
+_UNKNOWN = (0, 0)
 _CHUNK = 1 << 22
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -61,12 +63,24 @@ class Dialogue:
 class Reading:
     """One file on its way from the written form of `reader` to that of `writer`.
 
-    Where it is `sized`, records tell how large their pictures are, as far as the folder of those is known.
+    Where it is `sized`, records tell how large their pictures are, as far as they or the folder of those do; where it
+    is `rooted`, they tell that folder. Where it is `grounded`, phrases and boxes stand apart from the texts, which are
+    in no written form then.
     """
 
-    def __init__(self, file: File, reader: ModuleType, writer: ModuleType, sized: bool = False) -> None:
+    def __init__(
+        self,
+        file: File,
+        reader: ModuleType,
+        writer: ModuleType,
+        sized: bool = False,
+        grounded: bool = False,
+        rooted: bool = False,
+    ) -> None:
         self.file = file
-        self._is_sized = sized and bool(file.images)
+        self._is_sized, self._is_grounded = sized, grounded
+        self._elsewhere = storage.absolute(file.images) if file.images and rooted else ""
+        writer = plain if grounded else writer
         self._open: BinaryIO | None = None
         self._sizes = Sizes(file.images) if file.images else None
         self._recaster = None if reader is writer else Recaster(reader, writer, self._sizes)
@@ -78,8 +92,8 @@ class Reading:
             SampleError: `bad_record` where it is none, `no_picture` and others where a wanted size is not to be had,
                 and what the codecs refuse.
         """
-        told = self._only(record)
-        pictures = [Attached(name, None, *(self._size(told, name) if sized else _ANY)) for name in _names(told)]
+        told, _ = self._only(record)
+        pictures = [Attached(name, None, *(self._needed(told, name) if sized else _ANY)) for name in _names(told)]
         return Dialogue(_turns(told), tuple(pictures))
 
     def record(self, row: Mapping[str, Any]) -> Record:
@@ -89,19 +103,21 @@ class Reading:
             SampleError: as `dialogue` does.
             OutsideError: there is no record any more: the file has changed.
         """
-        told = self._only(self.at(row["record_offset"], row["record_bytes"]))
-        names = _names(told)
-        sizes = [self._size(told, name) if self._is_sized else _ANY for name in names]
-        width, height = sizes[0] if names else (0, 0)
+        told, said = self._only(self.at(row["record_offset"], row["record_bytes"]))
+        names, turns = _names(told), _turns(told)
+        sizes = [(self._size(told, name) if self._is_sized else None) or _UNKNOWN for name in names]
+        width, height = sizes[0] if names else _UNKNOWN
         return Record(
             sample_id=row["drawn"],
             component=row["component"],
-            turns=_turns(told),
+            turns=turns,
             image=names[0] if names else None,
             picture=None,
             width=width,
             height=height,
+            elsewhere=self._elsewhere,
             others=tuple(Attached(name, None, *size) for name, size in zip(names[1:], sizes[1:], strict=True)),
+            said=tuple(said.get(n, Grounded(turn.value)) for n, turn in enumerate(turns)) if self._is_grounded else (),
             length=row["length"],
             pack=row["pack"],
         )
@@ -124,22 +140,28 @@ class Reading:
             raise OutsideError(f"{self.file.uri} has no record at byte {offset} any more: {refused}")
         return value
 
-    def _only(self, record: object) -> layouts.Json:
-        """Return a record in the form of the writer, which must be one of it."""
-        made = list(layouts.units(record))
+    def _only(self, record: object) -> tuple[layouts.Json, dict[int, Grounded]]:
+        """Return a record in the form of the writer, which must be one of it, and what its turns say without one."""
+        made: list[tuple[layouts.Json, dict[int, Grounded]]] = [(unit, {}) for unit in layouts.units(record)]
         if self._recaster is not None:
-            made = [each for unit in made for each in self._recaster.recast(unit).records]
+            recast = [self._recaster.recast(unit) for unit, _ in made]
+            made = [(each, one.said) for one in recast for each in one.records]
         if len(made) != 1:
             raise SampleError("bad_record", f"{len(made)} records in one: curate convert the file first")
         return made[0]
 
-    def _size(self, record: layouts.Json, name: str) -> Size:
-        stated = layouts.stated(record)
-        if stated is not None and isinstance(record.get("image"), str):
-            return stated
-        if self._sizes is None:
+    def _needed(self, record: layouts.Json, name: str) -> Size:
+        found = self._size(record, name)
+        if found is None:
             raise SampleError("no_size", f"nothing tells the size of {name}: name its folder (images)")
-        return self._sizes.of(name)
+        return found
+
+    def _size(self, record: layouts.Json, name: str) -> Size | None:
+        """Return the size of one of a record's pictures, None where nothing tells it."""
+        stated = layouts.stated(record) if isinstance(record.get("image"), str) else None
+        if stated is None and self._sizes is not None:
+            return self._sizes.of(name)
+        return stated
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,11 @@ class Picture:
         """Whether the record is of no picture at all."""
         return self.known is None and name_of(self.record) is None and not self._several()
 
+    @property
+    def unsized(self) -> bool:
+        """Whether it is one picture, and nothing tells how large."""
+        return self.known is None and self.sizes is None and not self._several()
+
     def size(self, annotated: Size | None = None) -> Size:
         """Return width and height in pixels, of the picture itself where it is at hand.
 

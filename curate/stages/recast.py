@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from curate.errors import SampleError
-from curate.grounding import dialogue
+from curate.grounding import conversation, dialogue
 from curate.io.coco_files import Instances
 from curate.io.sizes import Size, Sizes
 from curate.sample import Grounded
@@ -27,7 +27,8 @@ class Recast:
     """What came of one record.
 
     `lost` counts by reason what the target's form does not hold, `left` the turns without boxes, for which a form
-    of records has no place, `boxes` those written, `notes` what is worth a look, by `losses.NOTES`.
+    of records has no place, `boxes` those written, `notes` what is worth a look, by `losses.NOTES`. `said` is what
+    turns of a dialogue say without any written form, by their number, where a form had to be read.
     """
 
     records: list[Json] = field(default_factory=list)
@@ -35,10 +36,14 @@ class Recast:
     left: int = 0
     boxes: int = 0
     notes: Counter[str] = field(default_factory=Counter)
+    said: dict[int, Grounded] = field(default_factory=dict)
 
 
 class Recaster:
-    """Takes records from one codec's form to another's; `sizes` knows the pictures where they are at hand."""
+    """Takes records from one codec's form to another's; `sizes` knows the pictures where they are at hand.
+
+    Texts whose boxes are shares of the picture itself are read without its size where none is written.
+    """
 
     def __init__(
         self, reader: ModuleType, writer: ModuleType, sizes: Sizes | None, instances: Instances | None = None
@@ -47,6 +52,7 @@ class Recaster:
         self._reads_text, self._writes_text = "text" in reader.HOLDS, "text" in writer.HOLDS
         self._reads_records, self._writes_records = holds_records(reader), holds_records(writer)
         self._decode, self._encode = reader.decode, writer.encode
+        self._sizeless = reader.FRAME == "original" and writer.FRAME == "none" and not self._reads_records
         self._signs = signs(reader, writer)
         self._losses = Losses(writer)
 
@@ -85,8 +91,10 @@ class Recaster:
                 picture = picture or Picture(record, self._sizes)
                 grounded, size = (read[number], picture.known) if read else self._decoded(words, picture)
                 done.notes["tags"] += has_tag(grounded.text)
+                grounded = self._worded(grounded)
                 if not self._writes_records:
                     written = before + self._encoded(grounded, size, done) + after
+                    done.said[number] = _between(before, grounded, after)
                     if written != value:
                         changed[number] = {**turn, "value": written}
                 elif grounded.regions:
@@ -153,6 +161,7 @@ class Recaster:
         done = Recast()
         try:
             grounded, size = self._decoded(json.dumps(record), Picture(record, self._sizes))
+            grounded = self._worded(grounded)
             written = self._encoded(grounded, size, done)
         except SampleError as error:
             raise Refused(error.code, error.detail) from error
@@ -168,21 +177,23 @@ class Recaster:
         marker = f"{dialogue.IMAGE}\n" if name_of(record) is not None else ""
         turns = [{"from": "human", "value": marker + question}, {"from": "gpt", "value": written}]
         done.records.append(named({"conversations": turns}, record, size))
+        done.said[1] = grounded
         return done
 
     def _decoded(self, text: str, picture: Picture) -> tuple[Grounded, Size | None]:
         """Return what a text says, and the size it was read for; a picture is looked for where there are boxes."""
         size = picture.known
         if size is None:
+            free = self._sizeless and picture.unsized
             try:
                 found: Grounded = self._decode(text, *_ANY)
             except SampleError:
                 if self._is_words(text):
                     return Grounded(text), None
-                if picture.nowhere:
+                if picture.nowhere or free:
                     raise
             else:
-                if not found.regions and not found.relations:
+                if free or not (found.regions or found.relations):
                     return found, None
             size = picture.size()
         try:
@@ -196,9 +207,11 @@ class Recaster:
         """Tell whether a text is a question beside texts of a form that holds no words, only phrases and tags."""
         return not self._reads_text and not self._reads_records and "<" not in text
 
+    def _worded(self, grounded: Grounded) -> Grounded:
+        """Return phrases as a text where only the target has texts."""
+        return listed(grounded) if self._writes_text and not self._reads_text and not grounded.text else grounded
+
     def _encoded(self, grounded: Grounded, size: Size | None, done: Recast) -> str:
-        if self._writes_text and not self._reads_text and not grounded.text:
-            grounded = listed(grounded)
         if grounded.regions or grounded.relations:
             boxes = self._losses.tally(grounded, done.lost)
             done.boxes += boxes
@@ -222,6 +235,11 @@ def signs(*codecs: ModuleType) -> tuple[str, ...] | None:
     if any(not hasattr(codec, "SIGNS") for codec in codecs):
         return None
     return tuple(dict.fromkeys(sign for codec in codecs for sign in codec.SIGNS))
+
+
+def _between(before: str, grounded: Grounded, after: str) -> Grounded:
+    found = conversation.replaced(grounded, 0, 0, before) if before else grounded
+    return replace(found, text=found.text + after) if after else found
 
 
 def listed(grounded: Grounded) -> Grounded:

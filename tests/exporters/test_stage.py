@@ -47,7 +47,7 @@ class Held:
 
 def holding() -> ModuleType:
     module = ModuleType("held")
-    module.Exporter = Held  # type: ignore[attr-defined]
+    module.Exporter, module.GROUNDED = Held, True  # type: ignore[attr-defined]
     return module
 
 
