@@ -16,7 +16,7 @@ from curate.driver import Driver
 from curate.export_job import Export
 from curate.gating import Gating, Source
 from curate.grounding.resolve import Policy
-from curate.io import storage, tables
+from curate.io import folders, storage, tables
 from curate.io.records import read_json
 from curate.io.warehouse import Warehouse
 from curate.kernels.packing import Limits
@@ -86,10 +86,14 @@ class Mixing:
 
     @cached_property
     def _made_of(self) -> dict[str, str]:
-        """Name → digest of the jobs and of the files that are drawn from; a file may be called as a job is."""
+        """Name → digest of the jobs and of the files that are drawn from; a file may be called as a job is.
+
+        Pictures of files count where it depends on them which records can be drawn.
+        """
         jobs = {parent.job: parent.digest for parent in self.parents}
         files = {f"file {name}": foreign.digest(file.uri) for name, file in self._files.items()}
-        return {**jobs, **files, **(self._gate.made_of() if self._gate else {})}
+        pictures = {f"pictures of {name}": told for name, told in self._pictures.items()}
+        return {**jobs, **files, **pictures, **(self._gate.made_of() if self._gate else {})}
 
     @cached_property
     def _warehouse(self) -> Warehouse:
@@ -126,7 +130,9 @@ class Mixing:
 
     @cached_property
     def _measures(self) -> Measures:
-        return Measures(*self._written, self.job.tokens, self._tokens, self.project, self.root, self.driver)
+        codec, phrases = self._written
+        said = (codec, phrases, self.job.tokens, self._tokens)
+        return Measures(*said, self.project, self.root, self.driver, self._pictures)
 
     @cached_property
     def _files(self) -> dict[str, foreign.File]:
@@ -142,6 +148,14 @@ class Mixing:
             for name, part in self.job.mix.items()
             if part.is_file()
         }
+
+    @cached_property
+    def _pictures(self) -> dict[str, str]:
+        """Component → how many pictures its folder has, where it is a file whose lengths depend on their sizes."""
+        sized = MODELS[self.job.tokens.model].sized
+        asked = {name: file.images for name, file in self._files.items() if sized or file.codec != self._written[0]}
+        counts = {images: folders.count_pictures(images) or 0 for images in {*asked.values()} - {""}}
+        return {name: str(counts[images]) for name, images in asked.items() if images}
 
     def _expanded(self, text: str | None, where: str) -> str:
         return expand(text or "", f"jobs/{self.name}.yaml", where)

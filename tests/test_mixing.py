@@ -383,3 +383,41 @@ def test_a_budget_below_one_sample_is_said(shop: Workshop) -> None:
     mix(shop, f"  theirs: {{from: {path}, weight: 1}}\n", "budget: {tokens: 1}\n")
     with pytest.raises(ShardError, match="nothing is drawn"):
         shop.run("mixed")
+
+
+@pytest.mark.parametrize("missing", ["some", "folder"])
+def test_pictures_that_come_later_are_drawn_by_the_next_run(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr("curate.measuring.PART_BYTES", 1_000)
+    path = theirs(shop, [{**record(n), "image": f"{n // 10}/{n}.jpg"} for n in range(40)])
+    folder = shop.folder / "pictures"
+    tokens = f"tokens: {{model: qwen2.5-vl, tokenizer: {shop.folder}/tokenizer.json}}\n"
+    shop.write("jobs/mixed.yaml", f"mix:\n  theirs: {{from: {path}, images: {folder}}}\n{tokens}")
+
+    def bring(numbers: range) -> None:
+        for number in numbers:
+            (folder / f"{number // 10}").mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (64, 48)).save(folder / f"{number // 10}/{number}.jpg")
+
+    bring(range(1) if missing == "folder" else range(35))
+    first = reasons(drawn(shop))["theirs"]
+    assert first == ({None: 1, "no_picture": 39} if missing == "folder" else {None: 35, "no_picture": 5})
+    before = {file: file.stat().st_mtime_ns for file in Path(shop.root, "lengths").glob("*/*/*.parquet")}
+    assert len(before) > 4
+    assert reasons(drawn(shop))["theirs"] == first
+    bring(range(40))
+    assert reasons(drawn(shop)) == {"theirs": {None: 40}}
+    again = {file for file, time in before.items() if file.stat().st_mtime_ns != time}
+    assert again, "nothing was measured again"
+    assert missing == "folder" or len(again) < 4, "parts that lacked no picture were measured again"
+    assert set(Path(shop.root, "lengths").glob("*/*/*.parquet")) == set(before)
+
+
+def test_pictures_do_not_count_where_no_length_depends_on_them(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(4)])
+    (shop.folder / "pictures").mkdir()
+    mix(shop, f"  theirs: {{from: {path}, images: {shop.folder}/pictures}}\n")
+    before = shop.run("mixed").jobs[-1].digest
+    (shop.folder / "pictures/1.jpg").write_bytes(b"x")
+    assert shop.run("mixed").jobs[-1].digest == before
