@@ -66,10 +66,11 @@ class Mixing:
             done = all(storage.exists(f"{folder}/{name}.parquet") for name in written)
         if not done:
             files = {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
-            rows = sum(tables.parquet_rows(file) for each in files.values() for file in each)
+            counts = {part.name: sum(map(tables.parquet_rows, each)) for part, each in files.items()}
+            rows = sum(counts.values())
             started = time.monotonic()
             made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
-            self._commit(folder, made)
+            self._commit(folder, made, counts)
             self.driver.listener.shard(ShardReport(self.name, 0, True, rows, seconds=time.monotonic() - started))
         else:
             self.driver.listener.phase("mix", self.name, 1, 1, None)
@@ -195,8 +196,11 @@ class Mixing:
         facts |= {"components": components, "rows": mix.sample_rows(packed), "gate": gated}
         return placing.Made(facts["samples"], _dropped(packed), facts, {"packs": schema.columns_digest(packed)})
 
-    def _commit(self, folder: str, made: placing.Made) -> None:
-        """Write the manifest, by whose appearance the plan stands, once every candidate is accounted for."""
+    def _commit(self, folder: str, made: placing.Made, candidates: Mapping[str, int]) -> None:
+        """Write the manifest, by whose appearance the plan stands, once every candidate is accounted for.
+
+        `candidates` counts those of each component, before any is left out, bounded or merged.
+        """
         read = made.samples + sum(made.dropped.values())
         manifest = Manifest(
             name=self.name,
@@ -206,6 +210,7 @@ class Mixing:
             parents=self._made_of,
             facts={
                 **made.facts,
+                "candidates": dict(candidates),
                 "tokens_model": self._tokens.identity(),
                 "files": {name: asdict(file) for name, file in self._files.items()},
                 "sha256": {name: self._made_of[f"file {name}"] for name in self._files},
@@ -254,13 +259,17 @@ def _dropped(packed: pa.Table) -> dict[str, int]:
 
 
 def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> dict[str, int]:
-    """Return component → the draws that the recipe asks for, as if no candidate were left out and no bound held."""
+    """Return component → the draws that the recipe asks for, as if no candidate were left out and no bound held.
+
+    Of candidates that are left out as many would have become one conversation as of the others.
+    """
     wishes = []
     for part, table in candidates.items():
         usable = table.select(["n_text_tok", "n_img_tok"]).filter(pc.is_null(table["reason"]))
+        left_out = (table.num_rows - usable.num_rows) * usable.num_rows / max(mix.sample_rows(table), 1)
         tokens = pc.sum(pc.add(usable["n_text_tok"], usable["n_img_tok"])).as_py() or 0
         counted = budget is None or part.epochs is not None or part.samples is not None
-        size = table.num_rows if counted else usable.num_rows
+        size = usable.num_rows + round(left_out) if counted else usable.num_rows
         tokens = round(tokens / max(usable.num_rows, 1) * size)
         wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight))
     try:
