@@ -14,7 +14,7 @@ from curate import inventory, placing, schema
 from curate.catalog import expand
 from curate.driver import Driver
 from curate.export_job import Export
-from curate.gating import Gating, Source
+from curate.gating import Gating, Source, looks_at_pictures
 from curate.grounding.resolve import Policy
 from curate.io import folders, storage, tables
 from curate.io.records import read_json
@@ -103,7 +103,9 @@ class Mixing:
     @cached_property
     def _gate(self) -> Gating | None:
         said = self.job.gate
-        return Gating(self.name, said, self.project, self.root, self._warehouse) if said else None
+        if said is None:
+            return None
+        return Gating(self.name, said, self.project, self.root, self._warehouse, self._pictures)
 
     @cached_property
     def _parts(self) -> tuple[mix.Part, ...]:
@@ -152,11 +154,11 @@ class Mixing:
 
     @cached_property
     def _pictures(self) -> dict[str, str]:
-        """Component → how many pictures its folder has, where it is a file whose lengths depend on their sizes."""
-        sized = MODELS[self.job.tokens.model].sized
-        asked = {name: file.images for name, file in self._files.items() if sized or file.codec != self._written[0]}
-        counts = {images: folders.count_pictures(images) or 0 for images in {*asked.values()} - {""}}
-        return {name: str(counts[images]) for name, images in asked.items() if images}
+        """Component → how many pictures its folder has, where it is a file and they are looked at."""
+        seen = MODELS[self.job.tokens.model].sized or looks_at_pictures(self.job.gate)
+        asked = {name: file.images for name, file in self._files.items() if seen or file.codec != self._written[0]}
+        counts = {images: str(folders.count_pictures(images) or 0) for images in {*asked.values()} - {""}}
+        return {name: counts[images] for name, images in asked.items() if images}
 
     def _expanded(self, text: str | None, where: str) -> str:
         return expand(text or "", f"jobs/{self.name}.yaml", where)

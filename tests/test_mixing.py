@@ -1,10 +1,12 @@
 """Mixes of jobs and of others' files, through the gate: what may not be drawn is not, and the books say why."""
 
+import hashlib
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
@@ -16,6 +18,7 @@ from curate.driver import Where
 from curate.errors import ConfigError, ShardError
 from curate.export_job import Export
 from curate.exporting import export_last
+from curate.io import images
 from curate.plugins import Project
 
 
@@ -421,3 +424,60 @@ def test_pictures_do_not_count_where_no_length_depends_on_them(shop: Workshop) -
     before = shop.run("mixed").jobs[-1].digest
     (shop.folder / "pictures/1.jpg").write_bytes(b"x")
     assert shop.run("mixed").jobs[-1].digest == before
+
+
+def photo(seed: int) -> Any:
+    pixels = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    return Image.fromarray(np.repeat(np.repeat(pixels, 16, 0), 16, 1))
+
+
+def test_pictures_of_files_are_known_by_bytes_and_hash(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shop.folder / "pictures"
+    folder.mkdir()
+    for number in range(8):
+        photo(number).save(folder / f"p{number}.jpg", quality=95)
+    photo(0).save(folder / "worse.jpg", quality=60)
+    listed = hashlib.sha256((folder / "p1.jpg").read_bytes()).hexdigest()
+    by_hash = images.perceptual_hash(np.asarray(photo(0)))
+    (shop.folder / "bench.csv").write_text(f"sha256,phash\n{listed},\n,{by_hash}\n")
+
+    names = ["worse.jpg", "p1.jpg", "p2.jpg", "late.jpg", "p5.jpg", "gone.jpg", "p2.jpg"]
+    records = [{**record(number), "image": name} for number, name in enumerate(names)]
+    looks: list[str] = []
+    store = images.store
+    monkeypatch.setattr(images, "store", lambda data, limits: (looks.append("one"), store(data, limits))[1])
+    gate = f"gate: {{against: [{shop.folder}/bench.csv]%s}}\n"
+    part = f"  theirs: {{from: {theirs(shop, records)}, images: {folder}}}\n"
+
+    def left(rest: str = "") -> dict[str | None, int]:
+        mix(shop, part, gate % rest)
+        return reasons(drawn(shop))["theirs"]
+
+    assert left() == {None: 5, "contaminated": 2}
+    assert len(looks) == 4, "a picture was read twice, or not at all"
+    known = shop.run("mixed").jobs[-1].facts["gate"]["known"]["theirs"]
+    assert known == {"picture_id": 0, "url": 0, "sha256": 5, "phash": 5}
+    assert left(", mirror: 7") == {None: 5, "contaminated": 2}
+    assert len(looks) == 4, "what was known was looked for again"
+    (folder / "late.jpg").write_bytes((folder / "p1.jpg").read_bytes())
+    assert left() == {None: 4, "contaminated": 3}
+    assert left(", by: [picture_id, url]") == {None: 7}
+
+
+def test_copies_of_pictures_under_other_names_are_duplicates(shop: Workshop) -> None:
+    for name in ("one/a.jpg", "two/b.jpg", "two/c.jpg"):
+        (shop.folder / name).parent.mkdir(exist_ok=True)
+        photo(5).save(shop.folder / name)
+    photo(1).save(shop.folder / "one/x.jpg")
+    photo(2).save(shop.folder / "two/x.jpg")
+
+    def asked(image: str) -> dict[str, Any]:
+        return {**record(0), "image": image}
+
+    coco = "coco/train2017/000000000007.jpg"
+    one = theirs(shop, [asked("a.jpg"), asked("x.jpg"), asked(coco)], "one.json")
+    two = theirs(shop, [asked("b.jpg"), asked("c.jpg"), asked("x.jpg"), asked("gone.jpg")], "two.json")
+    parts = f"  one: {{from: {one}, images: {shop.folder}/one}}\n  two: {{from: {two}, images: {shop.folder}/two}}\n"
+    mix(shop, parts, "gate: {near: null}\n")
+    # x.jpg is another picture in the other folder.
+    assert reasons(drawn(shop)) == {"one": {None: 3}, "two": {None: 2, "duplicate": 2}}
