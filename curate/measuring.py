@@ -1,6 +1,6 @@
 """The lengths of a mix's components, measured shard by shard on whatever runs the job, once for each way to measure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -15,7 +15,7 @@ from curate.layout import lengths_folder
 from curate.mix_job import Tokens
 from curate.plugins import Project
 from curate.shards import Phase, ShardTask, shard_name
-from curate.stages import foreign, lengths, measure
+from curate.stages import file_parts, foreign, lengths, measure
 from curate.stages.candidates import Curated
 
 PART_BYTES = 32 << 20
@@ -53,14 +53,14 @@ class Measures:
 
     def _of_file(self, digest: str, file: foreign.File) -> list[str]:
         config = self._config(file.name, "", digest, [asdict(file)], self.pictures.get(file.name, ""))
-        parts = foreign.parts(file, PART_BYTES)
+        parts = file_parts.parts(file.uri, PART_BYTES)
         tasks = [ShardTask(file.name, number, None, part) for number, part in enumerate(parts)]
         opened = partial(lengths.of_file, file, self.project)
         found = self._run(config, opened, tasks)
-        while wrong := foreign.misread(_records(each) for each in found):
-            number, begin = wrong
-            tasks[number] = replace(tasks[number], work=replace(tasks[number].work, begin=begin))
-            found = self._run(config, opened, tasks, [number])
+        wrong = file_parts.recut(file.uri, parts, [file_parts.stretch(_records(each)) for each in found])
+        if wrong:
+            tasks = [replace(task, work=wrong.get(task.shard, task.work)) for task in tasks]
+            found = self._run(config, opened, tasks, wrong)
         return found
 
     def _config(
@@ -75,13 +75,13 @@ class Measures:
         config: lengths.Measuring,
         opened: Callable[[lengths.Means], lengths.Batches],
         tasks: Sequence[ShardTask],
-        again: Sequence[int] = (),
+        again: Iterable[int] = (),
     ) -> list[str]:
         """Return the file of each task, measured where none stands yet, it is damaged or old, or asked for `again`."""
         names = set(storage.list_names(config.folder, ".parquet"))
         files = {task.shard: f"{shard_name(task.shard)}.parquet" for task in tasks}
         there = {shard: f"{config.folder}/{name}" for shard, name in files.items() if name in names}
-        again = [*again, *(shard for shard, file in there.items() if not _is_current(file, config.pictures))]
+        again = {*again, *(shard for shard, file in there.items() if not _is_current(file, config.pictures))}
         phase = Phase("measure", (), partial(lengths.build, config, opened))
         done = self.driver.run(phase, tasks, config.folder, again)
         if missing := [task.shard for task in tasks if task.shard not in done]:

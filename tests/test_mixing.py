@@ -12,9 +12,9 @@ import pytest
 from conftest import Workshop
 from PIL import Image
 
-from curate import checks
+from curate import checks, measuring
 from curate.codecs import plain
-from curate.driver import Where
+from curate.driver import Driver, Where
 from curate.errors import ConfigError, ShardError
 from curate.export_job import Export
 from curate.exporting import export_last
@@ -481,3 +481,24 @@ def test_copies_of_pictures_under_other_names_are_duplicates(shop: Workshop) -> 
     mix(shop, parts, "gate: {near: null}\n")
     # x.jpg is another picture in the other folder.
     assert reasons(drawn(shop)) == {"one": {None: 3}, "two": {None: 2, "duplicate": 2}}
+
+
+def test_however_many_parts_were_cut_in_a_record_two_phases_measure_them(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoy = {"conversations": record(0)["conversations"], "more": [{"a": 1}, {"conversations": []}]}
+    path = theirs(shop, [{**record(number), "trap": [{}, *[decoy] * 12]} for number in range(60)])
+    mix(shop, f"  theirs: {{from: {path}}}\n")
+    whole = {row["record_offset"] for row in drawn(shop)}
+    phases, reads = [], []
+    run, records = Driver.run, measuring._records
+    monkeypatch.setattr(
+        Driver, "run", lambda self, phase, *rest: (phases.append(phase.name), run(self, phase, *rest))[1]
+    )
+    monkeypatch.setattr(measuring, "_records", lambda file: (reads.append(file), records(file))[1])
+    monkeypatch.setattr("curate.measuring.PART_BYTES", 1500)
+    shop.root = shop.root.parent / "another"
+    assert {row["record_offset"] for row in drawn(shop)} == whole
+    assert len(whole) == 60
+    assert phases == ["measure", "measure"]
+    assert len(reads) == len(set(reads)) == len(list(Path(shop.root, "lengths").glob("*/*/*.parquet"))) > 20

@@ -71,7 +71,7 @@ def of_job(source: Curated, means: Means) -> Batches:
 
 
 def of_file(file: foreign.File, project: Project, means: Means) -> Batches:
-    """Return what measures a part of a file of others; a shard's work is its `foreign.Part`."""
+    """Return what measures a part of a file of others; a shard's work is its `file_parts.Part`."""
     reading = foreign.Reading(file, plugins.load("codecs", file.codec, project), means.codec)
     return lambda task: foreign.measured(reading, means.model, means.count, task.work)
 
