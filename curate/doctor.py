@@ -17,7 +17,7 @@ from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.tar_check import Tar, examined, reframed
-from curate.layout import PACKS, Layout, sound_root
+from curate.layout import PACKS, Layout, facts_file, lengths_folder, merged_file, sound_root
 from curate.sample import Sample
 from curate.shards import ShardTask
 from curate.stages.commit import begin, committed, tally
@@ -31,7 +31,15 @@ RECORDS = (
     "exports/*/*/manifest.json",
     "runs/*/*.json",
 )
+CACHES = (
+    (f"{lengths_folder('', '*', '*')}/*.parquet", ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
+    (merged_file("", "*", "*"), ("dataset", "sample_id", "members")),
+    (facts_file("", "*", "*"), ("place", "ids", "words")),
+    ("/mixes/*/*/steps.parquet", ("step", "packs", "tokens", "cost")),
+)
+"""Tables below a root that carry no digest of their own, and columns that each has had in every version."""
 REMADE = "set aside; the next run makes it again"
+STRAY = "set aside; nothing reads it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,8 @@ class Doctor:
         """
         base = sound_root(self.root)
         plans = storage.glob(f"{base}/*/plan.json")
-        if not plans:
+        caches = [(uri, columns) for pattern, columns in CACHES for uri in storage.glob(f"{base}{pattern}")]
+        if not plans and not caches:
             raise ConfigError(f"nothing curated under {self.root}", hint="curate run JOB --root URL, or curate demo")
         findings = [*self._records(base)]
         for plan in plans:
@@ -82,6 +91,8 @@ class Doctor:
                 findings += self._table(uri)
         for uri in storage.glob(f"{base}/*/augmented/*/*.parquet"):
             findings += self._derived(uri)
+        for uri, columns in caches:
+            findings += self._cache(uri, columns)
         for pattern in PACKS:
             for uri in storage.glob(f"{base}/mixes/*/*/{pattern}"):
                 findings += self._packs(uri, uri.rsplit("/", pattern.count("/") + 1)[0])
@@ -162,18 +173,37 @@ class Doctor:
         if tar.damaged or tar.fault:
             yield self._aside(uri, f"{len(tar.damaged)} of {tar.pictures} derived pictures are damaged")
 
-    def _packs(self, uri: str, folder: str) -> Iterator[Finding]:
-        manifest = f"{folder}/manifest.json"
-        shards = read_json(manifest).get("shards") if storage.exists(manifest) else None
-        name = uri.removeprefix(f"{folder}/").removesuffix(".parquet")
-        stated = shards.get(name) if isinstance(shards, dict) else None
+    def _cache(self, uri: str, columns: Sequence[str]) -> Iterator[Finding]:
+        """Examine a table that is no shard's commit: its pages have checksums, and columns that must be there."""
         self.tables += 1
         try:
+            found = tables.read_through(uri)
+            lacking = [name for name in columns if name not in found]
+            fault = f"no column {', '.join(lacking)}" if lacking else ""
+        except ShardError as error:
+            fault = str(error)
+        if fault:
+            yield self._aside(uri, fault)
+
+    def _packs(self, uri: str, folder: str) -> Iterator[Finding]:
+        """Examine rows of a mix: its manifest names them by digest; without one the mix is not done, or made again."""
+        try:
+            shards = read_json(f"{folder}/manifest.json").get("shards")
+        except (OutsideError, FileNotFoundError):
+            shards = None
+        self.tables += 1
+        if not isinstance(shards, dict):
+            return
+        name = uri.removeprefix(f"{folder}/").removesuffix(".parquet")
+        if name not in shards:
+            yield self._aside(uri, "a slice of another run, its manifest does not name it", STRAY)
+            return
+        try:
             found = schema.columns_digest(tables.read_table(uri))
-            fault = "not the packs of its manifest" if found != stated else ""
+            fault = "not the packs of its manifest" if found != shards[name] else ""
         except (ShardError, TypeError) as error:
             fault = str(error)
-        if fault and stated is not None:
+        if fault:
             yield self._aside(uri, fault)
 
     def _read(self, uri: str) -> pa.Table:
@@ -188,11 +218,11 @@ class Doctor:
             raise ShardError("its content is not what was committed")
         return table
 
-    def _aside(self, uri: str, what: str) -> Finding:
+    def _aside(self, uri: str, what: str, then: str = REMADE) -> Finding:
         if self.mend:
             self._keep(uri)
             storage.remove(uri)
-        return Finding(uri, what.removeprefix(f"{uri}: "), REMADE)
+        return Finding(uri, what.removeprefix(f"{uri}: "), then)
 
     def _keep(self, uri: str) -> None:
         names = (f"{uri}.damaged{f'-{number}' if number else ''}" for number in itertools.count())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from curate.plugins import Project
 from curate.stages import foreign, gate, mix
 from curate.stages.candidates import Curated
 from curate.stages.eval_lists import EvalList, eval_list_of_dataset, eval_list_of_file
-from curate.stages.facts import FACTS, facts_of
+from curate.stages.facts import FACTS, facts_of, with_looks
+from curate.stages.looks import looked
 
 Source = tuple[str, foreign.File | Curated]
 """What a component is drawn from: its digest, and where it lies."""
@@ -28,13 +29,17 @@ Source = tuple[str, foreign.File | Curated]
 
 @dataclass(frozen=True)
 class Gating:
-    """The gate `said` of the mix `name`, over the root that `warehouse` shows."""
+    """The gate `said` of the mix `name`, over the root that `warehouse` shows.
+
+    `pictures` tells by component what the folder of a file holds, where its pictures are looked at.
+    """
 
     name: str
     said: Gate
     project: Project
     root: str
     warehouse: Warehouse
+    pictures: Mapping[str, str]
 
     @cached_property
     def lists(self) -> tuple[EvalList, ...]:
@@ -79,16 +84,25 @@ class Gating:
 
     def _facts(self, part: mix.Part, digest: str, source: foreign.File | Curated) -> pa.Table:
         """Return FACTS of a component's candidates, from where they stand already if they do."""
-        key = schema.digest_of([digest, part.recipe, gate.VERSION])[:16]
+        images = source.images if isinstance(source, foreign.File) and looks_at_pictures(self.said) else ""
+        held = self.pictures.get(part.name, "0")
+        looked_at = [images, held] if images and held != "0" else []
+        key = schema.digest_of([digest, part.recipe, gate.VERSION, *looked_at])[:16]
         path = facts_file(self.root, part.name if isinstance(source, foreign.File) else part.job, key)
         if not storage.exists(path):
             found = [facts_of(batch, self.project, self.warehouse) for batch in source.all_samples()]
-            tables.write_table(path, pa.concat_tables([FACTS.empty_table(), *found]), {})
+            table = pa.concat_tables([FACTS.empty_table(), *found])
+            tables.write_table(path, with_looks(table, partial(looked, images)) if looked_at else table, {})
         facts = tables.read_table(path)
         return facts.set_column(0, "place", pa.array(np.arange(facts.num_rows)))
 
     def _expanded(self, text: str, where: str) -> str:
         return expand(text, f"jobs/{self.name}.yaml", where)
+
+
+def looks_at_pictures(said: Gate | None) -> bool:
+    """Tell whether a gate reads the pictures of others' files: those are known by their bytes in no other way."""
+    return said is not None and not {"sha256", "phash"}.isdisjoint(said.by)
 
 
 def _with_reasons(table: pa.Table, reasons: pa.Array) -> pa.Table:

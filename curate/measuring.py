@@ -1,6 +1,6 @@
 """The lengths of a mix's components, measured shard by shard on whatever runs the job, once for each way to measure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -15,7 +15,7 @@ from curate.layout import lengths_folder
 from curate.mix_job import Tokens
 from curate.plugins import Project
 from curate.shards import Phase, ShardTask, shard_name
-from curate.stages import foreign, lengths, measure
+from curate.stages import file_parts, foreign, lengths, measure
 from curate.stages.candidates import Curated
 
 PART_BYTES = 32 << 20
@@ -24,7 +24,11 @@ PART_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How a mix measures: the codec in which samples are written, which phrases of those that overlap, and tokens."""
+    """How a mix measures: the codec in which samples are written, which phrases of those that overlap, and tokens.
+
+    `pictures` tells by component what the folder of a file holds, where lengths depend on it: when that changes, the
+    parts are measured again that lacked some of it.
+    """
 
     codec: str
     phrases: Policy | None
@@ -33,6 +37,7 @@ class Measures:
     project: Project
     root: str
     driver: Driver
+    pictures: Mapping[str, str]
 
     def of(self, job: str, digest: str, source: foreign.File | Curated) -> list[str]:
         """Return the files of the lengths of a job's or a file's candidates, in order; `digest` is of those.
@@ -47,34 +52,36 @@ class Measures:
         return self._run(config, partial(lengths.of_job, source), tasks)
 
     def _of_file(self, digest: str, file: foreign.File) -> list[str]:
-        config = self._config(file.name, "", digest, [asdict(file)])
-        parts = foreign.parts(file, PART_BYTES)
+        config = self._config(file.name, "", digest, [asdict(file)], self.pictures.get(file.name, ""))
+        parts = file_parts.parts(file.uri, PART_BYTES)
         tasks = [ShardTask(file.name, number, None, part) for number, part in enumerate(parts)]
         opened = partial(lengths.of_file, file, self.project)
         found = self._run(config, opened, tasks)
-        while wrong := foreign.misread(_records(each) for each in found):
-            number, begin = wrong
-            tasks[number] = replace(tasks[number], work=replace(tasks[number].work, begin=begin))
-            found = self._run(config, opened, tasks, [number])
+        wrong = file_parts.recut(file.uri, parts, [file_parts.stretch(_records(each)) for each in found])
+        if wrong:
+            tasks = [replace(task, work=wrong.get(task.shard, task.work)) for task in tasks]
+            found = self._run(config, opened, tasks, wrong)
         return found
 
-    def _config(self, job: str, recipe: str, digest: str, how: Sequence[object]) -> lengths.Measuring:
+    def _config(
+        self, job: str, recipe: str, digest: str, how: Sequence[object], pictures: str = ""
+    ) -> lengths.Measuring:
         key = schema.digest_of([digest, *how, (self.codec, self.phrases), self.model.identity(), lengths.VERSION])[:16]
         folder = lengths_folder(self.root, job, key)
-        return lengths.Measuring(folder, job, recipe, self.codec, self.phrases, self.tokens, self.project)
+        return lengths.Measuring(folder, job, recipe, self.codec, self.phrases, self.tokens, self.project, pictures)
 
     def _run(
         self,
         config: lengths.Measuring,
         opened: Callable[[lengths.Means], lengths.Batches],
         tasks: Sequence[ShardTask],
-        again: Sequence[int] = (),
+        again: Iterable[int] = (),
     ) -> list[str]:
-        """Return the file of each task, measured where none stands yet, it is damaged, or it is asked for `again`."""
+        """Return the file of each task, measured where none stands yet, it is damaged or old, or asked for `again`."""
         names = set(storage.list_names(config.folder, ".parquet"))
         files = {task.shard: f"{shard_name(task.shard)}.parquet" for task in tasks}
-        damaged = (shard for shard, name in files.items() if name in names and not _is_sound(f"{config.folder}/{name}"))
-        again = [*again, *damaged]
+        there = {shard: f"{config.folder}/{name}" for shard, name in files.items() if name in names}
+        again = {*again, *(shard for shard, file in there.items() if not _is_current(file, config.pictures))}
         phase = Phase("measure", (), partial(lengths.build, config, opened))
         done = self.driver.run(phase, tasks, config.folder, again)
         if missing := [task.shard for task in tasks if task.shard not in done]:
@@ -89,10 +96,11 @@ def joined(files: Sequence[str]) -> pa.Table:
     return pa.concat_tables([schema.LENGTHS.empty_table().select(lengths.MEASURED), *found])
 
 
-def _is_sound(file: str) -> bool:
-    """Tell whether a file of lengths has its footer and its columns."""
+def _is_current(file: str, pictures: str) -> bool:
+    """Tell whether a file of lengths has its footer and its columns, and awaits no pictures that may have come."""
     try:
-        return set(lengths.MEASURED) <= set(tables.column_names(file))
+        whole = set(lengths.MEASURED) <= set(tables.column_names(file))
+        return whole and tables.read_metadata(file).get(lengths.PICTURES, pictures) == pictures
     except ShardError:
         return False
 

@@ -14,9 +14,9 @@ from curate import inventory, placing, schema
 from curate.catalog import expand
 from curate.driver import Driver
 from curate.export_job import Export
-from curate.gating import Gating, Source
+from curate.gating import Gating, Source, looks_at_pictures
 from curate.grounding.resolve import Policy
-from curate.io import storage, tables
+from curate.io import folders, storage, tables
 from curate.io.records import read_json
 from curate.io.warehouse import Warehouse
 from curate.kernels.packing import Limits
@@ -66,10 +66,11 @@ class Mixing:
             done = all(storage.exists(f"{folder}/{name}.parquet") for name in written)
         if not done:
             files = {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
-            rows = sum(tables.parquet_rows(file) for each in files.values() for file in each)
+            counts = {part.name: sum(map(tables.parquet_rows, each)) for part, each in files.items()}
+            rows = sum(counts.values())
             started = time.monotonic()
             made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
-            self._commit(folder, made)
+            self._commit(folder, made, counts)
             self.driver.listener.shard(ShardReport(self.name, 0, True, rows, seconds=time.monotonic() - started))
         else:
             self.driver.listener.phase("mix", self.name, 1, 1, None)
@@ -86,10 +87,14 @@ class Mixing:
 
     @cached_property
     def _made_of(self) -> dict[str, str]:
-        """Name → digest of the jobs and of the files that are drawn from; a file may be called as a job is."""
+        """Name → digest of the jobs and of the files that are drawn from; a file may be called as a job is.
+
+        Pictures of files count where it depends on them which records can be drawn.
+        """
         jobs = {parent.job: parent.digest for parent in self.parents}
         files = {f"file {name}": foreign.digest(file.uri) for name, file in self._files.items()}
-        return {**jobs, **files, **(self._gate.made_of() if self._gate else {})}
+        pictures = {f"pictures of {name}": told for name, told in self._pictures.items()}
+        return {**jobs, **files, **pictures, **(self._gate.made_of() if self._gate else {})}
 
     @cached_property
     def _warehouse(self) -> Warehouse:
@@ -98,7 +103,9 @@ class Mixing:
     @cached_property
     def _gate(self) -> Gating | None:
         said = self.job.gate
-        return Gating(self.name, said, self.project, self.root, self._warehouse) if said else None
+        if said is None:
+            return None
+        return Gating(self.name, said, self.project, self.root, self._warehouse, self._pictures)
 
     @cached_property
     def _parts(self) -> tuple[mix.Part, ...]:
@@ -126,7 +133,9 @@ class Mixing:
 
     @cached_property
     def _measures(self) -> Measures:
-        return Measures(*self._written, self.job.tokens, self._tokens, self.project, self.root, self.driver)
+        codec, phrases = self._written
+        said = (codec, phrases, self.job.tokens, self._tokens)
+        return Measures(*said, self.project, self.root, self.driver, self._pictures)
 
     @cached_property
     def _files(self) -> dict[str, foreign.File]:
@@ -142,6 +151,14 @@ class Mixing:
             for name, part in self.job.mix.items()
             if part.is_file()
         }
+
+    @cached_property
+    def _pictures(self) -> dict[str, str]:
+        """Component → how many pictures its folder has, where it is a file and they are looked at."""
+        seen = MODELS[self.job.tokens.model].sized or looks_at_pictures(self.job.gate)
+        asked = {name: file.images for name, file in self._files.items() if seen or file.codec != self._written[0]}
+        counts = {images: str(folders.count_pictures(images) or 0) for images in {*asked.values()} - {""}}
+        return {name: counts[images] for name, images in asked.items() if images}
 
     def _expanded(self, text: str | None, where: str) -> str:
         return expand(text or "", f"jobs/{self.name}.yaml", where)
@@ -181,8 +198,11 @@ class Mixing:
         facts |= {"components": components, "rows": mix.sample_rows(packed), "gate": gated}
         return placing.Made(facts["samples"], _dropped(packed), facts, {"packs": schema.columns_digest(packed)})
 
-    def _commit(self, folder: str, made: placing.Made) -> None:
-        """Write the manifest, by whose appearance the plan stands, once every candidate is accounted for."""
+    def _commit(self, folder: str, made: placing.Made, candidates: Mapping[str, int]) -> None:
+        """Write the manifest, by whose appearance the plan stands, once every candidate is accounted for.
+
+        `candidates` counts those of each component, before any is left out, bounded or merged.
+        """
         read = made.samples + sum(made.dropped.values())
         manifest = Manifest(
             name=self.name,
@@ -192,6 +212,7 @@ class Mixing:
             parents=self._made_of,
             facts={
                 **made.facts,
+                "candidates": dict(candidates),
                 "tokens_model": self._tokens.identity(),
                 "files": {name: asdict(file) for name, file in self._files.items()},
                 "sha256": {name: self._made_of[f"file {name}"] for name in self._files},
@@ -240,13 +261,17 @@ def _dropped(packed: pa.Table) -> dict[str, int]:
 
 
 def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> dict[str, int]:
-    """Return component → the draws that the recipe asks for, as if no candidate were left out and no share bounded."""
+    """Return component → the draws that the recipe asks for, as if no candidate were left out and no share bounded.
+
+    Of candidates that are left out as many would have become one conversation as of the others.
+    """
     wishes = []
     for part, table in candidates.items():
         usable = table.select(["n_text_tok", "n_img_tok"]).filter(pc.is_null(table["reason"]))
+        left_out = (table.num_rows - usable.num_rows) * usable.num_rows / max(mix.sample_rows(table), 1)
         tokens = pc.sum(pc.add(usable["n_text_tok"], usable["n_img_tok"])).as_py() or 0
         counted = budget is None or part.epochs is not None or part.samples is not None
-        size = table.num_rows if counted else usable.num_rows
+        size = usable.num_rows + round(left_out) if counted else usable.num_rows
         tokens = round(tokens / max(usable.num_rows, 1) * size)
         most = part.max_epochs if part.samples is not None else None
         wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight, most))

@@ -98,8 +98,6 @@ class Placing:
             wanted = quotas(wishes, self.budget)
         except ValueError as error:
             raise ShardError(f"mix: {error}; curate report shows what the jobs dropped") from error
-        if not sum(wanted.values()):
-            raise ShardError("mix: nothing is drawn: the budget is less than one sample")
         cost = token_count.cost(self.hidden, whole.sizes[:, 0] * limits.align).astype(np.float64)
         steps = (self.recipe.ranks, self.recipe.per_rank)
         draws = np.array([wanted[part.name] for part in parts], np.int64)

@@ -31,7 +31,8 @@ class Budget:
     """The size of a whole mix, in samples or in tokens, and how it is shared.
 
     Components with a weight share by it, those without by size ** `temperature`: 1 keeps their proportions, 0 makes
-    them equal, 0.5 is the square root. `families` bounds the share of the budget, 0 to 1, that each may take.
+    them equal, 0.5 is the square root. `families` bounds the share of the budget, 0 to 1, that each may take, to the
+    sample: what counts and epochs take of it is taken from those that share.
     """
 
     samples: int | None = None
@@ -45,11 +46,12 @@ def quotas(wishes: Sequence[Wish], budget: Budget | None = None) -> dict[str, in
 
     Counts and epochs are met first, to the sample; a budget's rest goes to the others in proportion, what a bound
     keeps from one going to the rest. Fractions are rounded by largest remainders (Hamilton), so that the sum is
-    the budget's.
+    the budget's; none that would take a family a whole sample beyond its bound is rounded up.
 
     Raises:
         ValueError: a component that is empty or too small for what it must give, weights that come to nothing, a
-            weight without a budget, or a budget that the bounds do not let be filled.
+            weight without a budget, a budget that counts alone fill, of which they alone take more than a family's
+            share, that the bounds do not let be filled, or that is less than one sample.
     """
     for wish in wishes:
         _check(wish, budget)
@@ -69,8 +71,14 @@ def quotas(wishes: Sequence[Wish], budget: Budget | None = None) -> dict[str, in
     for wish in wishes:
         spent[wish.family] += fixed.get(wish.name, 0) * unit[wish.name]
     families = {name: share * total - spent.get(name, 0.0) for name, share in (budget.families or {}).items()}
+    for name, room in families.items():
+        if room < -1e-9 * total:
+            told = f"{spent[name]:,.0f} of {spent[name] + room:,.0f}"
+            raise ValueError(f"the counts alone exceed the share of the family {name}: {told}")
     shares = _filled(sharing, left, unit, families, budget.temperature)
-    counts = _rounded([(wish.name, shares[wish.name] / unit[wish.name]) for wish in sharing])
+    counts = _rounded(sharing, {name: share / unit[name] for name, share in shares.items()}, unit, families)
+    if not sum(counts.values()) + sum(fixed.values()):
+        raise ValueError("nothing is drawn: the budget is less than one sample")
     return {wish.name: fixed[wish.name] if wish.name in fixed else counts[wish.name] for wish in wishes}
 
 
@@ -147,11 +155,23 @@ def _filled(
     return held
 
 
-def _rounded(shares: Sequence[tuple[str, float]]) -> dict[str, int]:
-    """Round by largest remainders; ties go to who comes first."""
-    counts = {name: math.floor(share + 1e-9) for name, share in shares}
-    missing = round(sum(share for _, share in shares)) - sum(counts.values())
-    by_remainder = sorted(shares, key=lambda each: -(each[1] - counts[each[0]]))
-    for name, _ in by_remainder[: max(missing, 0)]:
-        counts[name] += 1
+def _rounded(
+    sharing: Sequence[Wish], shares: Mapping[str, float], unit: Mapping[str, float], families: Mapping[str, float]
+) -> dict[str, int]:
+    """Round by largest remainders; ties go to who comes first. A family that has reached its bound gets no more.
+
+    There are enough others: a family may take what its members want in all, rounded up.
+    """
+    counts = {wish.name: math.floor(shares[wish.name] + 1e-9) for wish in sharing}
+    room = dict(families)
+    for wish in sharing:
+        if wish.family in room:
+            room[wish.family] -= counts[wish.name] * unit[wish.name]
+    missing = round(sum(shares.values())) - sum(counts.values())
+    for wish in sorted(sharing, key=lambda wish: counts[wish.name] - shares[wish.name]):
+        if missing > 0 and room.get(wish.family or "", math.inf) > 1e-9:
+            counts[wish.name] += 1
+            missing -= 1
+            if wish.family in room:
+                room[wish.family] -= unit[wish.name]
     return counts

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,9 @@ def answered(answer: "Answer") -> Told:
 def checked(job: str, mistakes: list[ConfigError], warnings: list[ConfigError], items: Sequence["Item"] = ()) -> Told:
     """Return what a check found in a job, and which of the files and folders that it needs are there."""
     lines = [f"error {each}" for each in mistakes] + [f"warning {each}" for each in warnings]
-    lines.append(f"{len(mistakes)} mistake(s). Nothing was run." if mistakes else f"{job}: no mistakes")
+    lines.append(
+        f"{len(mistakes)} mistake(s). Nothing was run." if mistakes else f"{job}: no mistakes{_lacking(items)}"
+    )
     lines = [*map(_item, items), *lines]
     found = {
         "mistakes": [each.as_dict() for each in mistakes],
@@ -171,6 +174,15 @@ def checked(job: str, mistakes: list[ConfigError], warnings: list[ConfigError], 
         "inventory": [asdict(item) for item in items],
     }
     return {"schema": "curate.check/1", "job": job, **found}, "\n".join(lines)
+
+
+def _lacking(items: Sequence["Item"]) -> str:
+    """Return what is not there of the files and folders that a job without mistakes needs, and what comes of it."""
+    counts = Counter((item.kind, item.state) for item in items if item.state != "present")
+    said = ", ".join(f"{count:,} {kind}(s) {state}" for (kind, state), count in sorted(counts.items()))
+    if not said:
+        return ""
+    return f" in it, but it cannot run: {said}" if counts["file", "missing"] else f", but {said}"
 
 
 def _item(item: "Item") -> str:

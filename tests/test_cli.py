@@ -242,6 +242,32 @@ def test_sql_with_a_mistake_is_named_by_its_own_file(shop: Workshop) -> None:
     assert errors(inside("run", *words, "--dry-run").stdout) == [found]
 
 
+def test_check_tells_what_a_mix_lacks_on_the_disk(shop: Workshop) -> None:
+    folders = f"pictures: {{root: {shop.folder}, folders: {{there: 1, short: 2, gone: , none: 5}}}}\n"
+    parts = "".join(f"  {name}: {{from: {shop.folder}/{name}.json}}\n" for name in ("one", "two"))
+    shop.write("jobs/mixed.yaml", f"mix:\n{parts}{folders}")
+    for name in ("there/1.jpg", "short/1.jpg"):
+        shop.write(name, "x")
+    words = ["check", "mixed", "--project", str(shop.folder)]
+
+    def told() -> tuple[int, str]:
+        found = inside(*words)
+        assert inside(*words, "--json").returncode == found.returncode
+        return found.returncode, found.stdout.splitlines()[-1]
+
+    pictures = "2 folder(s) missing, 1 folder(s) short"
+    assert told() == (2, f"mixed: no mistakes in it, but it cannot run: 2 file(s) missing, {pictures}")
+    shop.write("one.json", "[{}]")
+    assert told() == (2, f"mixed: no mistakes in it, but it cannot run: 1 file(s) missing, {pictures}")
+    shop.write("two.json", "")
+    assert told() == (1, f"mixed: no mistakes, but 1 file(s) short, {pictures}")
+    shop.write("two.json", "[{}]")
+    assert told() == (1, f"mixed: no mistakes, but {pictures}")
+    for name in ("short/2.jpg", "gone/1.jpg", *(f"none/{n}.jpg" for n in range(5))):
+        shop.write(name, "x")
+    assert told() == (0, "mixed: no mistakes")
+
+
 def test_check_warns_of_variables_that_are_not_set(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CURATE_TEST_WORLD", raising=False)
     shop.write("catalogs/tiny.yaml", "source: cc12m\nuri: '${CURATE_TEST_WORLD}/tiny.tsv'\nlicence: CC0\n")

@@ -214,3 +214,82 @@ def test_what_was_kept_beside_is_not_written_over(shop: Workshop) -> None:
     examine(shop)
     assert (shop.root / f"{SAMPLES}.damaged").read_text() == "an earlier one"
     assert (shop.root / f"{SAMPLES}.damaged-1").exists()
+
+
+@pytest.fixture
+def mixed(workshop: Workshop) -> Workshop:
+    """A root that holds nothing but mixes of a file: one with a gate that merges, and one that is placed."""
+    turn = {"from": "human", "value": "<image>\nwhat"}
+    rows = [{"image": f"a/{n // 3}.jpg", "conversations": [turn, {"from": "gpt", "value": str(n)}]} for n in range(60)]
+    workshop.write("theirs.json", json.dumps(rows))
+    workshop.tokenizer()
+    tokens = f"tokens: {{tokenizer: {workshop.folder}/tokenizer.json}}\n"
+    parts = f"{tokens}mix:\n  theirs: {{from: {workshop.folder}/theirs.json, "
+    workshop.write("jobs/j.yaml", parts + "merge: 2}\ngate: {}\n")
+    workshop.write("jobs/placed.yaml", parts + "epochs: 2}\npack: {by: [placement]}\n")
+    workshop.run("j")
+    workshop.run("placed")
+    return workshop
+
+
+def plans(shop: Workshop) -> dict[str, dict[str, list[Any]]]:
+    files = [*shop.root.glob("mixes/*/*/*.parquet"), *shop.root.glob("mixes/*/*/packs/*.parquet")]
+    return {str(path): pq.ParquetFile(path).read().to_pydict() for path in files}
+
+
+def other_columns(path: Path) -> None:
+    pq.write_table(pa.table({"sample_id": ["a"]}), path)
+
+
+CACHES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "lengths cut": ("lengths/theirs/*/00000.parquet", lambda path: edit(path, cut)),
+    "lengths altered": ("lengths/theirs/*/00000.parquet", flip_data),
+    "lengths of another form": ("lengths/theirs/*/00000.parquet", other_columns),
+    "facts cut": ("lengths/theirs/*.facts", lambda path: edit(path, cut)),
+    "facts altered": ("lengths/theirs/*.facts", flip_data),
+    "merged cut": ("lengths/theirs/*.merged", lambda path: edit(path, cut)),
+    "merged altered": ("lengths/theirs/*.merged", flip_data),
+    "steps cut": ("mixes/j/*/steps.parquet", lambda path: edit(path, cut)),
+    "slice altered": ("mixes/placed/*/packs/00000.parquet", flip_data),
+}
+
+
+@pytest.mark.parametrize("damage", CACHES)
+def test_damage_of_what_a_mix_keeps_is_set_aside_and_made_again(mixed: Workshop, damage: str) -> None:
+    before = plans(mixed)
+    assert examine(mixed, mend=False).findings == ()
+    pattern, harm = CACHES[damage]
+    path = glob(mixed, pattern)
+    harm(path)
+    harmed = path.read_bytes()
+    assert [Path(finding.uri) for finding in examine(mixed, mend=False).findings] == [path]
+    assert path.read_bytes() == harmed
+    assert [Path(finding.uri) for finding in examine(mixed).findings] == [path]
+    assert (path.with_name(f"{path.name}.damaged").read_bytes(), path.exists()) == (harmed, False)
+    for manifest in mixed.root.glob("mixes/*/*/manifest.json"):
+        manifest.unlink()
+    assert mixed.run("j").ok() and mixed.run("placed").ok()
+    assert plans(mixed) == before
+    assert examine(mixed).findings == ()
+
+
+def test_a_slice_of_another_run_is_set_aside(mixed: Workshop) -> None:
+    before = plans(mixed)
+    [own] = mixed.root.glob("mixes/placed/*/packs/00000.parquet")
+    another = own.with_name("00007.parquet")
+    another.write_bytes(own.read_bytes())
+    [finding] = examine(mixed).findings
+    assert (Path(finding.uri), finding.what) == (another, "a slice of another run, its manifest does not name it")
+    assert "makes it again" not in finding.then
+    assert another.with_name("00007.parquet.damaged").exists()
+    assert plans(mixed) == before
+    assert examine(mixed).findings == ()
+
+
+def test_a_damaged_manifest_of_a_mix_is_a_finding(mixed: Workshop) -> None:
+    edit(glob(mixed, "mixes/j/*/manifest.json"), cut)
+    for mend in (False, True):
+        [finding] = examine(mixed, mend).findings
+        assert finding.uri.endswith("manifest.json")
+    assert mixed.run("j").ok()
+    assert examine(mixed).findings == ()

@@ -104,6 +104,17 @@ def test_every_sample_is_in_one_place(shop: Workshop) -> None:
     assert Doctor(str(shop.root), False, print).examine().findings == ()
 
 
+@pytest.mark.parametrize("said", ["merge: 4", "merge: 4, epochs: 2", "merge: 4, epochs: 0.5"])
+def test_what_is_wanted_of_conversations_is_what_is_drawn(shop: Workshop, said: str) -> None:
+    mix(shop, said=said)
+    facts = shop.run("mixed").jobs[-1].facts
+    mine, other = (facts["components"][name] for name in ("mine", "theirs"))
+    assert mine["wanted"] == mine["samples"] == 6
+    # Two of the three that are left out are as many as become one or two of the eleven conversations of 32.
+    assert 0 <= other["wanted"] - other["samples"] <= 2
+    assert facts["candidates"] == {"mine": 14, "theirs": 35}
+
+
 def test_what_is_written_is_what_was_counted(shop: Workshop) -> None:
     rows = [row for row in mix(shop, "layout: {ranks: 2, per_rank: 1}\n", "merge: 4, epochs: 2") if not row["reason"]]
     chat = template("vicuna_v1")

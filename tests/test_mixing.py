@@ -1,21 +1,24 @@
 """Mixes of jobs and of others' files, through the gate: what may not be drawn is not, and the books say why."""
 
+import hashlib
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
 from PIL import Image
 
-from curate import checks
+from curate import checks, measuring
 from curate.codecs import plain
-from curate.driver import Where
+from curate.driver import Driver, Where
 from curate.errors import ConfigError, ShardError
 from curate.export_job import Export
 from curate.exporting import export_last
+from curate.io import images
 from curate.plugins import Project
 
 
@@ -393,3 +396,119 @@ def test_a_budget_below_one_sample_is_said(shop: Workshop) -> None:
     mix(shop, f"  theirs: {{from: {path}, weight: 1}}\n", "budget: {tokens: 1}\n")
     with pytest.raises(ShardError, match="nothing is drawn"):
         shop.run("mixed")
+
+
+@pytest.mark.parametrize("missing", ["some", "folder"])
+def test_pictures_that_come_later_are_drawn_by_the_next_run(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.setattr("curate.measuring.PART_BYTES", 1_000)
+    path = theirs(shop, [{**record(n), "image": f"{n // 10}/{n}.jpg"} for n in range(40)])
+    folder = shop.folder / "pictures"
+    tokens = f"tokens: {{model: qwen2.5-vl, tokenizer: {shop.folder}/tokenizer.json}}\n"
+    shop.write("jobs/mixed.yaml", f"mix:\n  theirs: {{from: {path}, images: {folder}}}\n{tokens}")
+
+    def bring(numbers: range) -> None:
+        for number in numbers:
+            (folder / f"{number // 10}").mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (64, 48)).save(folder / f"{number // 10}/{number}.jpg")
+
+    bring(range(1) if missing == "folder" else range(35))
+    first = reasons(drawn(shop))["theirs"]
+    assert first == ({None: 1, "no_picture": 39} if missing == "folder" else {None: 35, "no_picture": 5})
+    before = {file: file.stat().st_mtime_ns for file in Path(shop.root, "lengths").glob("*/*/*.parquet")}
+    assert len(before) > 4
+    assert reasons(drawn(shop))["theirs"] == first
+    bring(range(40))
+    assert reasons(drawn(shop)) == {"theirs": {None: 40}}
+    again = {file for file, time in before.items() if file.stat().st_mtime_ns != time}
+    assert again, "nothing was measured again"
+    assert missing == "folder" or len(again) < 4, "parts that lacked no picture were measured again"
+    assert set(Path(shop.root, "lengths").glob("*/*/*.parquet")) == set(before)
+
+
+def test_pictures_do_not_count_where_no_length_depends_on_them(shop: Workshop) -> None:
+    path = theirs(shop, [record(n) for n in range(4)])
+    (shop.folder / "pictures").mkdir()
+    mix(shop, f"  theirs: {{from: {path}, images: {shop.folder}/pictures}}\n")
+    before = shop.run("mixed").jobs[-1].digest
+    (shop.folder / "pictures/1.jpg").write_bytes(b"x")
+    assert shop.run("mixed").jobs[-1].digest == before
+
+
+def photo(seed: int) -> Any:
+    pixels = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    return Image.fromarray(np.repeat(np.repeat(pixels, 16, 0), 16, 1))
+
+
+def test_pictures_of_files_are_known_by_bytes_and_hash(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shop.folder / "pictures"
+    folder.mkdir()
+    for number in range(8):
+        photo(number).save(folder / f"p{number}.jpg", quality=95)
+    photo(0).save(folder / "worse.jpg", quality=60)
+    listed = hashlib.sha256((folder / "p1.jpg").read_bytes()).hexdigest()
+    by_hash = images.perceptual_hash(np.asarray(photo(0)))
+    (shop.folder / "bench.csv").write_text(f"sha256,phash\n{listed},\n,{by_hash}\n")
+
+    names = ["worse.jpg", "p1.jpg", "p2.jpg", "late.jpg", "p5.jpg", "gone.jpg", "p2.jpg"]
+    records = [{**record(number), "image": name} for number, name in enumerate(names)]
+    looks: list[str] = []
+    store = images.store
+    monkeypatch.setattr(images, "store", lambda data, limits: (looks.append("one"), store(data, limits))[1])
+    gate = f"gate: {{against: [{shop.folder}/bench.csv]%s}}\n"
+    part = f"  theirs: {{from: {theirs(shop, records)}, images: {folder}}}\n"
+
+    def left(rest: str = "") -> dict[str | None, int]:
+        mix(shop, part, gate % rest)
+        return reasons(drawn(shop))["theirs"]
+
+    assert left() == {None: 5, "contaminated": 2}
+    assert len(looks) == 4, "a picture was read twice, or not at all"
+    known = shop.run("mixed").jobs[-1].facts["gate"]["known"]["theirs"]
+    assert known == {"picture_id": 0, "url": 0, "sha256": 5, "phash": 5}
+    assert left(", mirror: 7") == {None: 5, "contaminated": 2}
+    assert len(looks) == 4, "what was known was looked for again"
+    (folder / "late.jpg").write_bytes((folder / "p1.jpg").read_bytes())
+    assert left() == {None: 4, "contaminated": 3}
+    assert left(", by: [picture_id, url]") == {None: 7}
+
+
+def test_copies_of_pictures_under_other_names_are_duplicates(shop: Workshop) -> None:
+    for name in ("one/a.jpg", "two/b.jpg", "two/c.jpg"):
+        (shop.folder / name).parent.mkdir(exist_ok=True)
+        photo(5).save(shop.folder / name)
+    photo(1).save(shop.folder / "one/x.jpg")
+    photo(2).save(shop.folder / "two/x.jpg")
+
+    def asked(image: str) -> dict[str, Any]:
+        return {**record(0), "image": image}
+
+    coco = "coco/train2017/000000000007.jpg"
+    one = theirs(shop, [asked("a.jpg"), asked("x.jpg"), asked(coco)], "one.json")
+    two = theirs(shop, [asked("b.jpg"), asked("c.jpg"), asked("x.jpg"), asked("gone.jpg")], "two.json")
+    parts = f"  one: {{from: {one}, images: {shop.folder}/one}}\n  two: {{from: {two}, images: {shop.folder}/two}}\n"
+    mix(shop, parts, "gate: {near: null}\n")
+    # x.jpg is another picture in the other folder.
+    assert reasons(drawn(shop)) == {"one": {None: 3}, "two": {None: 2, "duplicate": 2}}
+
+
+def test_however_many_parts_were_cut_in_a_record_two_phases_measure_them(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoy = {"conversations": record(0)["conversations"], "more": [{"a": 1}, {"conversations": []}]}
+    path = theirs(shop, [{**record(number), "trap": [{}, *[decoy] * 12]} for number in range(60)])
+    mix(shop, f"  theirs: {{from: {path}}}\n")
+    whole = {row["record_offset"] for row in drawn(shop)}
+    phases, reads = [], []
+    run, records = Driver.run, measuring._records
+    monkeypatch.setattr(
+        Driver, "run", lambda self, phase, *rest: (phases.append(phase.name), run(self, phase, *rest))[1]
+    )
+    monkeypatch.setattr(measuring, "_records", lambda file: (reads.append(file), records(file))[1])
+    monkeypatch.setattr("curate.measuring.PART_BYTES", 1500)
+    shop.root = shop.root.parent / "another"
+    assert {row["record_offset"] for row in drawn(shop)} == whole
+    assert len(whole) == 60
+    assert phases == ["measure", "measure"]
+    assert len(reads) == len(set(reads)) == len(list(Path(shop.root, "lengths").glob("*/*/*.parquet"))) > 20

@@ -1,7 +1,7 @@
 """Quotas: exact counts, bounds that hold, and a budget that is spent to the last sample."""
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from curate.quotas import Budget, Wish, quotas
@@ -62,6 +62,60 @@ def test_passes_bound_a_count() -> None:
     assert quotas([*wishes, Wish("rest", 50, 50)], Budget(samples=55)) == {"less": 5, "so": 30, "rest": 20}
 
 
+def test_rounding_does_not_take_a_family_above_its_share() -> None:
+    family = [Wish(f"f{n}", 1000, 1000, weight=53, family="f") for n in range(5)]
+    others = [Wish(f"o{n}", 1000, 1000, weight=5.05) for n in range(20)]
+    found = quotas([*family, *others], Budget(samples=155, families={"f": 53 / 155}))
+    assert sum(found.values()) == 155
+    assert sum(found[wish.name] for wish in family) <= 54
+
+
+KIND = st.sampled_from(["weight", "samples", "epochs", None])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 400), st.integers(1, 30), KIND, st.floats(0.05, 5), st.sampled_from("fgh")),
+        min_size=2,
+        max_size=9,
+    ),
+    st.integers(1, 3000),
+    st.floats(0.05, 1),
+    st.floats(0.05, 1),
+    st.booleans(),
+)
+@settings(max_examples=300)
+def test_no_family_takes_more_than_its_share(
+    parts: list[tuple[int, int, str | None, float, str]], total: int, first: float, second: float, by_tokens: bool
+) -> None:
+    wishes = []
+    for number, (size, tokens, kind, amount, family) in enumerate(parts):
+        said = {kind: max(1, round(amount)) if kind == "samples" else amount} if kind else {}
+        wishes.append(Wish(str(number), size, size * tokens, **said, family=family))
+    bounds = {"f": first, "g": second}
+    budget = Budget(tokens=total, families=bounds) if by_tokens else Budget(samples=total, families=bounds)
+    try:
+        found = quotas(wishes, budget)
+    except ValueError as error:
+        event(str(error)[:20])
+        assert any(
+            word in str(error) for word in ("alone", "unfilled", "leave the budget out", "0 draws", "one sample")
+        )
+        return
+    event("met")
+    unit = {wish.name: wish.tokens / wish.size if by_tokens else 1 for wish in wishes}
+    if not by_tokens:
+        assert sum(found.values()) == total
+    for family, share in bounds.items():
+        members = [wish for wish in wishes if wish.family == family]
+        taken = sum(found[wish.name] * unit[wish.name] for wish in members)
+        assert taken <= share * total + max(
+            [unit[wish.name] for wish in members if wish.epochs is None and wish.samples is None], default=1e-6
+        )
+        fixed = [wish for wish in members if wish.samples is not None]
+        assert all(found[wish.name] == wish.samples for wish in fixed)
+
+
 @pytest.mark.parametrize(
     ("wishes", "budget", "message"),
     [
@@ -76,6 +130,17 @@ def test_passes_bound_a_count() -> None:
         ([Wish("a", 5, 5, weight=1, max_epochs=2)], Budget(samples=50), "leave 40 of the budget unfilled"),
         ([Wish("a", 5, 5, samples=5), Wish("b", 5, 5)], Budget(samples=5), "alone fill the budget"),
         ([Wish("a", 5, 5, samples=5)], Budget(samples=9), "leave the budget out"),
+        ([Wish("a", 5, 50, weight=1)], Budget(tokens=1), "less than one sample"),
+        (
+            [Wish("a", 50, 50, samples=31, family="f"), Wish("b", 500, 500)],
+            Budget(samples=100, families={"f": 0.3}),
+            "the counts alone exceed the share of the family f: 31 of 30",
+        ),
+        (
+            [Wish("a", 50, 500, epochs=1, family="f"), Wish("b", 500, 500, family="f"), Wish("c", 500, 500)],
+            Budget(tokens=1000, families={"f": 0.4}),
+            "the counts alone exceed the share of the family f: 500 of 400",
+        ),
     ],
 )
 def test_what_cannot_be_met_is_said(wishes: list[Wish], budget: Budget | None, message: str) -> None:

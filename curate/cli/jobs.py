@@ -85,11 +85,13 @@ def check(
 ) -> None:
     """Name every mistake in a job, in what it names and in the jobs it draws from; nothing is run.
 
+    Of a mix also what it lacks on the disk: without a file it cannot run, without pictures some records are left out.
+
     Examples:  curate check jobs/grit.yaml
                curate check jobs/cc12m.yaml --probe 200
     """
     with exits.console(json) as console:
-        from curate import checks, telling
+        from curate import checks, inventory, telling
         from curate import probe as probing
 
         where = project_at(project, job)
@@ -101,7 +103,7 @@ def check(
         console.result(body, "\n".join([text, *map(telling.probed, probed)]))
         raise typer.Exit(
             exits.CONFIG
-            if mistakes
+            if mistakes or inventory.missing(items)
             else exits.FINDINGS
             if any(found.refused for found in probed) or any(item.state != "present" for item in items)
             else exits.DONE

@@ -9,8 +9,8 @@ import struct
 from collections import OrderedDict
 from typing import BinaryIO
 
-from curate.errors import OutsideError, SampleError
-from curate.io import images, storage
+from curate.errors import SampleError
+from curate.io import below, images
 
 HEAD_BYTES = 1 << 14
 """How much of a file is read at first: most headers end there."""
@@ -22,8 +22,6 @@ Size = tuple[int, int]
 
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # T.81, table B.1: all kinds of frame
 _TURNED = 5  # Exif 2.32, table 4: from here on width and height change places
-_STRANGE = re.compile(r"[\x00\\\ud800-\udfff]")
-_LONGEST_NAME = 255  # of a file, in bytes
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 _PNG_HEAD, _PNG_PLAIN = b"\x89PNG\r\n\x1a\n", frozenset({b"IDAT", b"PLTE", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"sBIT"})
@@ -45,7 +43,8 @@ class Sizes:
         known = self._known.get(path)
         if known is None:
             try:
-                known = self._read(path)
+                with below.opened(self._root, path) as file:
+                    known = size(file)
             except SampleError as error:
                 known = error
             self._known[path] = known
@@ -54,21 +53,6 @@ class Sizes:
         if isinstance(known, SampleError):
             raise SampleError(known.code, known.detail)
         return known
-
-    def _read(self, path: str) -> Size:
-        parts = path.split("/")
-        fits = all(part not in ("", "..") for part in parts) and ":" not in parts[0] and not _STRANGE.search(path)
-        if not fits or len(path.encode()) > 2000 or max(len(part.encode()) for part in parts) > _LONGEST_NAME:
-            raise SampleError("bad_image", f"{path[:200]!r} is no path under the folder of pictures")
-        try:
-            with storage.open_read(storage.join(self._root, path)) as file:
-                return size(file)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise SampleError("no_picture", f"no file {path!r} under the folder of pictures") from error
-        except OutsideError as error:
-            if isinstance(error.__cause__, IsADirectoryError):
-                raise SampleError("no_picture", f"{path!r} is a folder") from error
-            raise
 
 
 def size(file: BinaryIO) -> Size:

@@ -25,7 +25,7 @@ class Component:
 
     `wanted` is the draws that the recipe asks for, `wanted_tokens` and `wanted_share` what they would come to in
     samples of the mean length, `wanted_px` where that lies on the bar; None where the manifest does not say.
-    `merged` candidates became so many `conversations`.
+    `left_out_share` is of the component's candidates, drawn or not; `merged` candidates became so many `conversations`.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Component:
     draws: int
     samples: int
     left_out: int
+    left_out_share: float | None
     text_tokens: int
     image_tokens: int
     share: float
@@ -115,7 +116,7 @@ def mixed(record: Record, questions: Questions) -> Mixed:
     blocks, strips = _blocks(asked("report_mix_packs"), colours, length)
     packers = told.table(facts, "packers")
     return Mixed(
-        components=_components(rows, colours, told.tables(facts, "components")),
+        components=_components(rows, colours, told.tables(facts, "components"), told.table(facts, "candidates")),
         blocks=blocks,
         strips=strips,
         samples=told.count(facts, "samples"),
@@ -137,7 +138,10 @@ def mixed(record: Record, questions: Questions) -> Mixed:
 
 
 def _components(
-    rows: Sequence[Row], colours: dict[str, int], said: dict[str, dict[str, object]]
+    rows: Sequence[Row],
+    colours: dict[str, int],
+    said: dict[str, dict[str, object]],
+    candidates: dict[str, object],
 ) -> tuple[Component, ...]:
     tokens = {row["component"]: row["text_tokens"] + row["image_tokens"] for row in rows}
     wanted = {
@@ -158,6 +162,7 @@ def _components(
             row["draws"],
             row["samples"],
             row["left_out"],
+            row["left_out"] / count if (count := told.count(candidates, name)) else None,
             row["text_tokens"],
             row["image_tokens"],
             tokens[name] / total,

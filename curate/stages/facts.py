@@ -1,6 +1,8 @@
 """What tells a candidate of a mix from others: its pictures' numbers, names and hashes, and its words."""
 
-from collections.abc import Mapping
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from curate.grounding.picture_ids import is_mirrored, picture_id
 from curate.io.warehouse import Warehouse, read_sql
 from curate.kernels.linked import linked
 from curate.plugins import Project
+from curate.stages.looks import Look
 
 FACTS = pa.schema(
     [
@@ -31,11 +34,15 @@ FACTS = pa.schema(
 """One row per candidate, in order: `place` its row, `ids` its pictures' numbers in known collections, `shas` and
 `hashes` of its pictures (`hashes` and `origins` of what they were derived from too), `chain` what was done to them
 (`hflip`, also for one that lies in a folder of mirrored pictures), `words` a digest of text,
-turns and boxes, `shown` the names of pictures that are not at hand."""
+turns and boxes, `shown` the names of pictures that are not stored here. Of those `origins` has one entry for each
+that was looked for, null where it was not to be had, and `shas` all or none."""
 
 JOINS = pa.schema([("id", pa.string()), ("same", pa.string())])
 
 Places = npt.NDArray[np.int64]
+
+_LOOKS = ("shas", "origins", "hashes")
+_BATCH = 8192
 
 _PARENTS = pa.schema([("place", pa.int64()), ("images", pa.list_(schema.IMAGE))])
 
@@ -98,6 +105,35 @@ def _named(names: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
     ends = np.searchsorted(pairs[:, 0], np.arange(len(column) + 1))
     values = ids.dictionary.take(pa.array(pairs[:, 1]))
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values), pa.array(mirrors)
+
+
+def with_looks(facts: pa.Table, look: Callable[[Sequence[str]], Iterable[Look | None]]) -> pa.Table:
+    """Return FACTS of records of others' files with what `look` finds of their pictures, each looked at once."""
+    coded = facts["shown"].combine_chunks().dictionary_encode()
+    kind = pa.list_(pa.string())
+    found: list[list[pa.Array]] = [[pa.array([], kind)] for _ in _LOOKS]
+    for first in range(0, len(coded.dictionary), _BATCH):
+        said = [_names_of(text) for text in coded.dictionary[first : first + _BATCH].to_pylist()]
+        names = list(dict.fromkeys(itertools.chain(*said)))
+        looks = dict(zip(names, look(names), strict=True))
+        rows = [[looks[name] for name in each] for each in said]
+        origins = [[each and each.sha256 for each in row] for row in rows]
+        found[0].append(pa.array([[] if None in row else row for row in origins], kind))
+        found[1].append(pa.array(origins, kind))
+        found[2].append(pa.array([[each.phash for each in row if each and each.phash] for row in rows], kind))
+    for name, parts in zip(_LOOKS, found, strict=True):
+        column = pa.concat_arrays(parts).take(coded.indices)
+        facts = facts.set_column(FACTS.names.index(name), FACTS.field(name), pc.coalesce(column, facts[name]))
+    return facts
+
+
+def _names_of(shown: str) -> list[str]:
+    """Return the names of pictures that `shown` tells, a list in JSON."""
+    try:
+        names = json.loads(shown)
+    except ValueError:  # one name, of samples that are no record of a file
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def picture_numbers(facts: pa.Table, joins: Mapping[str, str], project: Project, copies: bool = False) -> Places:

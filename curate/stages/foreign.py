@@ -7,9 +7,9 @@ written form than the mix's are recast on the way (see `recast`).
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -19,13 +19,14 @@ from curate import schema
 from curate.codecs import plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding import conversation, templates
-from curate.io import json_cuts, json_stream, storage
+from curate.io import json_stream, storage
 from curate.io.json_stream import Found
 from curate.io.json_window import parse
 from curate.io.sizes import Size, Sizes
 from curate.kernels import token_count
 from curate.sample import Attached, Grounded, Record, Sample, Turn, sample_id
-from curate.stages import layouts, measure
+from curate.stages import file_parts, layouts, measure
+from curate.stages.file_parts import Part
 from curate.stages.recast import Recaster
 
 BATCH_ROWS = 2048
@@ -164,34 +165,6 @@ class Reading:
         return stated
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some of a file's records: those that begin at byte `begin` or later, and before `end`."""
-
-    begin: int
-    end: int
-
-
-def parts(file: File, every: int) -> list[Part]:
-    """Return the parts of about `every` bytes in which a file can be measured, in order."""
-    edges = [*json_cuts.cuts(file.uri, every, "conversations"), storage.size(file.uri) + 1]
-    return [Part(begin, end) for begin, end in pairwise(edges)]
-
-
-def misread(lengths: Iterable[pa.Table]) -> tuple[int, int] | None:
-    """Return the first part that does not begin where the records before it end, and where that is; None for none.
-
-    `lengths` has what `measured` says of each part of one file. Such a part was cut inside a record.
-    """
-    edge: int | None = None
-    for number, table in enumerate(lengths):
-        if table.num_rows:
-            if edge is not None and table["record_offset"][0].as_py() != edge:
-                return number, edge
-            edge = table["record_offset"][-1].as_py() + table["record_bytes"][-1].as_py()
-    return None
-
-
 def measured(
     reading: Reading, tokens: measure.TokenModel, count: measure.Count, part: Part | None = None
 ) -> Iterator[pa.Table]:
@@ -200,9 +173,8 @@ def measured(
     `record_offset` and `record_bytes` are what `Reading.at` reads by. A record that cannot be drawn has its reason.
     """
     uri, template = reading.file.uri, templates.template(tokens.template)
-    sized, size = token_count.MODELS[tokens.model].sized, storage.size(uri)
-    part = part or Part(0, size + 1)
-    placed = _placed(json_stream.records(uri, part.begin), part.end, size) if part.begin < max(size, 1) else iter(())
+    sized = token_count.MODELS[tokens.model].sized
+    placed = file_parts.records(uri, part or Part(0, storage.size(uri) + 1))
     while batch := list(islice(placed, BATCH_ROWS)):
         prompted = [_prompted(found, reading, template, sized) for found, _ in batch]
         table = measure.counted(prompted, tokens, count)
@@ -217,19 +189,6 @@ def digest(uri: str) -> str:
         while block := file.read(_CHUNK):
             found.update(block)
     return found.hexdigest()
-
-
-def _placed(records: Iterable[Found], end: int, size: int) -> Iterator[tuple[Found, int]]:
-    """Yield each record before `end`, and the bytes from its first to the next one's first, or to the file's end."""
-    last: Found | None = None
-    for found in records:
-        if last is not None:
-            yield last, found.offset - last.offset
-        last = found
-        if found.offset >= end and found.error is None:  # an error may be the last that there is to tell
-            return
-    if last is not None:
-        yield last, size - last.offset
 
 
 def _prompted(found: Found, reading: Reading, template: templates.Template, sized: bool) -> measure.Prompted:

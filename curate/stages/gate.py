@@ -176,10 +176,10 @@ def together(facts: Mapping[str, pa.Table]) -> pa.Table:
 
 def known(facts: pa.Table) -> dict[str, int]:
     """Return how many rows of FACTS can be known in each way: where none can, a way finds nothing."""
-    columns = {"picture_id": "ids", "url": "urls", "sha256": "shas", "phash": "hashes"}
-    return {
-        way: int(pc.sum(pc.greater(pc.list_value_length(facts[name]), 0)).as_py() or 0) for way, name in columns.items()
-    }
+    columns = {"picture_id": "ids", "url": "urls", "sha256": "origins", "phash": "hashes"}
+    lists = {way: facts[name].combine_chunks() for way, name in columns.items()}
+    told = {way: pc.list_parent_indices(each).filter(pc.is_valid(pc.list_flatten(each))) for way, each in lists.items()}
+    return {way: len(rows.unique()) for way, rows in told.items()}
 
 
 Find = Callable[[Flags], tuple[Places, Places]]

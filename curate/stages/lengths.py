@@ -38,7 +38,10 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """Where the lengths of one component go, and how they are measured; `job` and `recipe` label them."""
+    """Where the lengths of one component go, and how they are measured; `job` and `recipe` label them.
+
+    `pictures` is what its folder holds as far as lengths depend on that, "" where they do not.
+    """
 
     folder: str
     job: str
@@ -47,6 +50,7 @@ class Measuring:
     phrases: Policy | None
     tokens: Tokens
     project: Project
+    pictures: str = ""
 
 
 def build(config: Measuring, opened: Callable[[Means], Batches]) -> Callable[[ShardTask, Any], ShardReport]:
@@ -67,7 +71,7 @@ def of_job(source: Curated, means: Means) -> Batches:
 
 
 def of_file(file: foreign.File, project: Project, means: Means) -> Batches:
-    """Return what measures a part of a file of others; a shard's work is its `foreign.Part`."""
+    """Return what measures a part of a file of others; a shard's work is its `file_parts.Part`."""
     reading = foreign.Reading(file, plugins.load("codecs", file.codec, project), means.codec)
     return lambda task: foreign.measured(reading, means.model, means.count, task.work)
 
@@ -77,7 +81,9 @@ def _measure(
 ) -> ShardReport:
     started = time.monotonic()
     table = sidecar(batches(task), config.job, config.recipe, config.codec, model)
-    tables.write_table(f"{config.folder}/{shard_name(task.shard)}.parquet", table, {})
+    waits = config.pictures and not AWAITING.isdisjoint(table["reason"].unique().to_pylist())
+    said = {PICTURES: config.pictures} if waits else {}
+    tables.write_table(f"{config.folder}/{shard_name(task.shard)}.parquet", table, said)
     seconds = time.monotonic() - started
     return ShardReport(task.dataset, task.shard, True, table.num_rows, {"measured": table.num_rows}, seconds)
 
@@ -89,6 +95,12 @@ MEASURED = tuple(name for name in schema.LENGTHS.names if name not in LABELS)
 
 VERSION = 2
 """Changes with the columns of LENGTHS."""
+
+PICTURES = "curate.pictures"
+"""Key of the footer under which a part that has records AWAITING says what the folder of pictures held."""
+
+AWAITING = frozenset({"no_picture", "no_size", "empty", "not_image", "truncated", "corrupt", "too_many_pixels"})
+"""Reasons that pictures which come later may take away."""
 
 BUILT_IN = "clip"
 """The one tokenizer that needs no file: open_clip's own."""

@@ -98,8 +98,6 @@ def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int)
         counts = quotas(wishes, budget)
     except ValueError as error:
         raise ShardError(f"mix: {error}; curate report shows what the jobs dropped") from error
-    if not sum(counts.values()):
-        raise ShardError("mix: nothing is drawn: the budget is less than one sample")
     rows = []
     for part, table, picture, whole in zip(parts, usable, pictures, candidates, strict=True):
         keys = _keys(table)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from curate.errors import ConfigError
 from curate.io.warehouse import Warehouse
 from curate.kernels import near
+from curate.kernels.linked import linked
 from curate.plugins import Project
 from curate.stages.facts import FACTS, gate_sql, picture_numbers
 
@@ -36,7 +37,11 @@ def duplicates(facts: pa.Table, out: Flags, project: Project) -> tuple[Places, P
     warehouse.add("facts", facts.filter(pa.array(~out, pa.bool_())), FACTS)
     table = warehouse.table(gate_sql("duplicates", project))
     warehouse.close()
-    return table["place"].to_numpy(), table["first"].to_numpy()
+    # One may be like two before it, by its bytes and by its number: all that are like each other are one.
+    pairs = np.concatenate([table["place"].to_numpy(), table["first"].to_numpy()]).astype(np.int64)
+    firsts = linked(facts.num_rows, pairs, np.tile(np.arange(table.num_rows), 2))
+    gone = np.flatnonzero(firsts != np.arange(facts.num_rows))
+    return gone, firsts[gone]
 
 
 def near_duplicates(facts: pa.Table, out: Flags, distance: int) -> tuple[Places, Places]:

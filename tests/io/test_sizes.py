@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from curate.errors import OutsideError, SampleError
-from curate.io import images, sizes
+from curate.io import below, images, sizes
 from curate.io.sizes import Sizes, size
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (30, 50, 3), np.uint8)
@@ -167,6 +167,6 @@ def test_a_store_that_fails_is_no_missing_picture(monkeypatch: pytest.MonkeyPatc
     def down(uri: str) -> None:
         raise OutsideError("the network is down") from ConnectionError("refused")
 
-    monkeypatch.setattr(sizes.storage, "open_read", down)
+    monkeypatch.setattr(below.storage, "open_read", down)
     with pytest.raises(OutsideError):
         Sizes("s3://b").of("x.jpg")

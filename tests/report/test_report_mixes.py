@@ -126,10 +126,20 @@ def test_what_was_wanted_and_what_came(mix, plan):
         mine = drawn(plan, ODD if name == evil else name)
         assert each.text_tokens + each.image_tokens == sum(map(length, mine))
         assert each.samples == len({row["sample_id"] for row in mine})
+        size = {"llava": 402, evil: 100, "refs": 70}[name]
+        assert each.left_out_share == each.left_out / size
         assert each.wanted_tokens == round(each.wanted * np.mean(list(map(length, mine))))
     assert sum(each.share for each in by_name.values()) == pytest.approx(1)
     assert sum(each.wanted_share for each in by_name.values()) == pytest.approx(1)
     assert by_name["llava"].share > by_name["llava"].wanted_share and by_name[evil].share < by_name[evil].wanted_share
+
+
+def test_the_share_that_is_left_out_stands_beside_the_count(html, mix, told, asked):
+    llava = next(each for each in mix.components if each.name == "llava")
+    assert llava.left_out > 2 and 0.01 < llava.left_out_share < 0.1
+    assert f'{llava.left_out}<br><small class="muted">{100 * llava.left_out_share:.1f} %</small>' in html
+    older = replace(told, facts={key: value for key, value in told.facts.items() if key != "candidates"})
+    assert {each.left_out_share for each in mixed(older, asked).components} == {None}
 
 
 @pytest.mark.parametrize(

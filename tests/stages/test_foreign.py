@@ -6,13 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from conftest import growth
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from curate.codecs import asv2, llava, plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding.templates import template
+from curate.io import json_stream
 from curate.io.tokens import counter
-from curate.stages.foreign import File, Part, Reading, digest, measured, misread, parts
+from curate.stages.file_parts import Part, parts, recut, stretch
+from curate.stages.foreign import File, Reading, digest, measured
 from curate.stages.measure import TokenModel
 
 MODEL = TokenModel("llava-1.5-336", "vicuna_v1", "abc", 2048)
@@ -125,22 +128,19 @@ DECOY = {"conversations": record(0)["conversations"], "more": [{"a": 1}, {"conve
 
 def in_parts(path: Path, count: Any, every: int) -> tuple[list[dict[str, Any]], int]:
     """Return the rows of a file that is read part by part, and how many parts had to be read again."""
-    some = parts(File("them", str(path), "plain"), every)
-    tables = [
-        pa.concat_tables(measured(reading(path), MODEL, count, part)) for part in some if holds(path, count, part)
-    ]
-    again = 0
-    while wrong := misread(tables):
-        number, begin = wrong
-        again += 1
-        part = Part(begin, some[number].end)
-        empty = tables[0].slice(0, 0)
-        tables[number] = pa.concat_tables([empty, *measured(reading(path), MODEL, count, part)])
-    return pa.concat_tables(tables).to_pylist(), again
+    some = parts(str(path), every)
+    tables = [read(path, count, part) for part in some]
+    wrong = recut(str(path), some, [stretch(table) for table in tables])
+    for number, part in wrong.items():
+        tables[number] = read(path, count, part)
+    right = [wrong.get(number, part) for number, part in enumerate(some)]
+    assert recut(str(path), right, [stretch(table) for table in tables]) == {}
+    return pa.concat_tables(table for table in tables if table.num_rows).to_pylist(), len(wrong)
 
 
-def holds(path: Path, count: Any, part: Part) -> bool:
-    return next(iter(measured(reading(path), MODEL, count, part)), None) is not None
+def read(path: Path, count: Any, part: Part) -> pa.Table:
+    tables = list(measured(reading(path), MODEL, count, part))
+    return pa.concat_tables(tables) if tables else pa.table({})
 
 
 @pytest.mark.parametrize("damage", ["none", "middle", "end", "behind"])
@@ -161,3 +161,32 @@ def test_a_file_in_parts_is_the_file(tmp_path: Path, count: Any, damage: str, de
     found, again = in_parts(path, count, 300)
     assert found == whole
     assert (again > 0) == (decoys or damage == "middle")
+
+
+def test_all_wrong_cuts_are_found_at_once_each_part_being_looked_at_once(
+    tmp_path: Path, count: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [record(number, trap=[{}, DECOY, *[DECOY] * 9]) for number in range(60)]
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(records))
+    some = parts(str(path), 1200)
+    stretches = [stretch(read(path, count, part)) for part in some]
+    opened: list[int] = []
+    whole = json_stream.records
+    monkeypatch.setattr(json_stream, "records", lambda uri, begin=0: (opened.append(begin), whole(uri, begin))[1])
+    wrong = recut(str(path), some, stretches)
+    assert len(wrong) > 10
+    assert len(opened) == len(set(opened)) <= len(wrong)
+    begins = {row["record_offset"] for row in rows(path, count)}
+    assert {part.begin for part in wrong.values() if part.begin < path.stat().st_size} <= begins
+
+
+def test_the_work_of_cutting_anew_grows_as_the_file_does(tmp_path: Path, count: Any) -> None:
+    cut: dict[int, Any] = {}
+    for size in (40, 320):
+        records = [record(number, trap=[{}, DECOY, *[DECOY] * 9]) for number in range(size)]
+        path = tmp_path / f"{size}.json"
+        path.write_text(json.dumps(records))
+        some = parts(str(path), 1200)
+        cut[size] = (str(path), some, [stretch(read(path, count, part)) for part in some])
+    assert growth(lambda size: recut(*cut[size]), 40) < 24
