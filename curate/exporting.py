@@ -24,7 +24,18 @@ from curate.stages import foreign
 from curate.stages.export import Exported, Writing, codec_of, export
 from curate.views import open_root, runs_table
 
-PLACED = ("component", "augmented", "drawn", "length", "pack", "slot", "member", "record_offset", "record_bytes")
+PLACED = (
+    "component",
+    "from_job",
+    "augmented",
+    "drawn",
+    "length",
+    "pack",
+    "slot",
+    "member",
+    "record_offset",
+    "record_bytes",
+)
 """What a row says besides its sample, where its query tells it: where it is drawn from, and its place in the mix."""
 
 

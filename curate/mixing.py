@@ -26,7 +26,8 @@ from curate.manifest import Books, Manifest
 from curate.measuring import Measures, joined
 from curate.merging import Merging
 from curate.mix_checks import unplaceable
-from curate.mix_job import Component, MixJob, component_job
+from curate.mix_job import Component, MixJob, component_job, jobs_below
+from curate.nesting import Nesting
 from curate.plugins import Project
 from curate.quotas import Budget, Wish, quotas
 from curate.results import JobResult, StageBooks
@@ -62,11 +63,13 @@ class Mixing:
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
         done = storage.exists(f"{folder}/manifest.json")
         if done:
-            written = ("steps", *read_json(f"{folder}/manifest.json")["shards"])
-            done = all(storage.exists(f"{folder}/{name}.parquet") for name in written)
+            shards = read_json(f"{folder}/manifest.json")["shards"]
+            done = all(storage.exists(f"{folder}/{name}.parquet") for name in ("steps", *shards))
         if not done:
-            files = {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
+            jobs = (part for part in self._parts if part not in self._mixes)
+            files = {part: self._measures.of(part.job, *self._source(part)) for part in jobs}
             rows = sum(tables.parquet_rows(file) for each in files.values() for file in each)
+            rows += sum(made.facts["samples"] for made in self._mixes.values())
             started = time.monotonic()
             made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
             self._commit(folder, made)
@@ -87,9 +90,20 @@ class Mixing:
     @cached_property
     def _made_of(self) -> dict[str, str]:
         """Name → digest of the jobs and of the files that are drawn from; a file may be called as a job is."""
-        jobs = {parent.job: parent.digest for parent in self.parents}
+        jobs = {parent.job: parent.digest for parent in self._direct}
         files = {f"file {name}": foreign.digest(file.uri) for name, file in self._files.items()}
-        return {**jobs, **files, **(self._gate.made_of() if self._gate else {})}
+        return jobs | files | (self._gate.made_of() if self._gate else {})
+
+    @cached_property
+    def _direct(self) -> list[JobResult]:
+        """The jobs that components name, of all that ran before: those below them are in their digests."""
+        return [parent for parent in self.parents if parent.job in jobs_below(self.job)]
+
+    @cached_property
+    def _mixes(self) -> dict[mix.Part, JobResult]:
+        """Component → what it draws from, where that is a mix."""
+        made = {parent.job: parent for parent in self._direct if parent.kind == "mix"}
+        return {part: made[part.job] for part in self._parts if part.name not in self._files and part.job in made}
 
     @cached_property
     def _warehouse(self) -> Warehouse:
@@ -152,7 +166,7 @@ class Mixing:
         Raises:
             ConfigError: the mix asks for that.
         """
-        for error in unplaceable(Path(f"jobs/{self.name}.yaml"), self.job):
+        for error in unplaceable(Path(f"jobs/{self.name}.yaml"), self.job, [part.name for part in self._mixes]):
             raise error
         hidden = MODELS[self.job.tokens.model].hidden
         return placing.Placing(self.name, self.digest, self._recipe, self._budget, hidden, folder, self.driver).run(
@@ -163,12 +177,15 @@ class Mixing:
         """Draw, pack and lay out in this process's memory."""
         self.driver.listener.phase("mix", self.name, 1, 0, None)
         recipe = self._recipe
-        limits = recipe.limits
-        candidates = {part: mix.without_room(joined(each), limits) for part, each in files.items()}
+        nesting = Nesting(self._measures, self._merging, self.parents)
+        nested = {part: nesting.drawn(part.name, made) for part, made in self._mixes.items()}
+        found = {part: nested[part].table if part in nested else joined(files[part]) for part in self._parts}
+        candidates = {part: mix.without_room(table, recipe.limits) for part, table in found.items()}
         gated: dict[str, Any] = {}
         if self._gate:
-            candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in candidates})
-        candidates, merged = self._merged(candidates, limits)
+            sources = {part.name: nested.get(part) or self._source(part) for part in candidates}
+            candidates, gated = self._gate.passed(candidates, sources)
+        candidates, merged = self._merged(candidates)
         draws = mix.drawn(candidates, self._budget, recipe.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
         loads = Loads(facts["steps"], recipe.ranks)
@@ -193,24 +210,29 @@ class Mixing:
             facts={
                 **made.facts,
                 "tokens_model": self._tokens.identity(),
-                "files": {name: asdict(file) for name, file in self._files.items()},
-                "sha256": {name: self._made_of[f"file {name}"] for name in self._files},
+                "files": self._all_files,
+                "sha256": {name: self._made_of[f"file {name}"] for name in self._files} | self._below("sha256"),
                 "written": self._written[0],
+                "phrases": self._written[1],
             },
         )
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
 
+    @cached_property
+    def _merging(self) -> Merging:
+        pack = self.job.pack
+        room = min(self.job.tokens.max, pack.length // pack.align * pack.align)
+        return Merging(self.project, self.root, self._warehouse, self.job.tokens, self._written, room, self.job.seed)
+
     def _merged(
-        self, candidates: Mapping[mix.Part, pa.Table], limits: Limits
+        self, candidates: Mapping[mix.Part, pa.Table]
     ) -> tuple[dict[mix.Part, pa.Table], dict[str, dict[str, int]]]:
         """Return the candidates, those of one picture as conversations, and by component how many became how many."""
-        room = min(self.job.tokens.max, limits.tokens // limits.align * limits.align)
-        merging = Merging(self.project, self.root, self._warehouse, self.job.tokens, self._written, room, self.job.seed)
-        passed = {part: merging.passed(part, table, *self._source(part)) for part, table in candidates.items()}
-        return {part: table for part, (table, _) in passed.items()}, {
-            part.name: told for part, (_, told) in passed.items()
-        }
+        out, told = dict(candidates), {part.name: dict[str, int]() for part in candidates}
+        for part in (part for part in candidates if part not in self._mixes):
+            out[part], told[part.name] = self._merging.passed(part, candidates[part], *self._source(part))
+        return out, told
 
     def _source(self, part: mix.Part) -> Source:
         """Return the digest of what a component is drawn from, and where that lies."""
@@ -220,11 +242,21 @@ class Mixing:
         layout = Layout(self.root, made.dataset)
         return made.digest, Curated(layout, made.decisions, made.augmented, part.recipe)
 
+    @cached_property
+    def _all_files(self) -> dict[str, dict[str, str]]:
+        """What each file says of itself, those of mixes below too."""
+        return {name: asdict(file) for name, file in self._files.items()} | self._below("files")
+
+    def _below(self, fact: str) -> dict[str, Any]:
+        """Return what the mixes below say of each of their files, by component and file: `outer/inner`."""
+        made = {part.name: made.facts[fact].items() for part, made in self._mixes.items()}
+        return {f"{name}/{file}": said for name, files in made.items() for file, said in files}
+
     def _result(self, manifest: dict[str, Any]) -> JobResult:
         books = manifest["books"]
         rows = StageBooks(self.name, "mix", books["ok"], books["kept"], books["dropped"])
-        complete = all(parent.complete for parent in self.parents)
-        facts = {**manifest["facts"], "files": {name: asdict(file) for name, file in self._files.items()}}
+        complete = all(parent.complete for parent in self._direct)
+        facts = manifest["facts"] | {"files": self._all_files}
         return JobResult(self.name, "mix", "", self.digest, "", "", complete, (rows,), facts)
 
 
