@@ -23,9 +23,10 @@ from curate.packs import Packs
 from curate.probe import probe_all
 from curate.report.page import ReportOptions, write_report
 from curate.sample import Turn
-from curate.stages.drawn import Drawn, Shown
+from curate.stages.drawn import Drawn, Shown, numbered
 
 Rows = list[dict[str, Any]]
+BOX = "<ref>it</ref><box>[[1, 2, 30, 40]]</box>"
 
 
 @pytest.fixture
@@ -241,7 +242,7 @@ def test_a_mix_that_is_placed_can_be_drawn_from(shop: Workshop) -> None:
 
 def merging(shop: Workshop, rest: str = "") -> None:
     some = [record(n, n % 3) for n in range(30)]
-    path = theirs(shop, [*some, {"id": 99}])
+    path = theirs(shop, [*some[:7], record(30, 9), *some[7:], {"id": 99}])
     mix(shop, "inner", f"  theirs: {{from: {path}, merge: 4, epochs: 2}}\n  mine: {{from: mine, merge: 2}}\n", rest)
 
 
@@ -263,7 +264,7 @@ def test_conversations_stay_merged_and_are_counted_as_the_outer_mix_counts(shop:
         turns = tuple(Turn(turn["from"], turn["value"]) for turn in each["conversations"])
         text_tokens, label_tokens = count([chat.segments(turns, 1)])
         assert (row["n_text_tok"], row["n_label_tok"]) == (text_tokens[0], label_tokens[0])
-    assert Counter(len(row["members"] or [0]) for row in rows) == {4: 12, 2: 6, 1: 12}
+    assert Counter(len(row["members"] or [0]) for row in rows) == {4: 12, 2: 6, 1: 14}
 
 
 def test_what_the_outer_mix_cannot_measure_is_left_out_with_its_reason(shop: Workshop) -> None:
@@ -274,9 +275,37 @@ def test_what_the_outer_mix_cannot_measure_is_left_out_with_its_reason(shop: Wor
     rows = plan(shop, "outer")
     assert Counter((row["job"], row["reason"]) for row in rows) == {
         ("mine", None): 24,
-        ("warmup/theirs", "no_size"): 18,
+        ("warmup/theirs", "no_size"): 20,
     }
-    assert len({(row["sample_id"], row["draw"]) for row in rows}) == 42
+    assert len({(row["sample_id"], row["draw"]) for row in rows}) == 44
+
+
+def test_a_conversation_that_the_outer_mix_cannot_write_leaves_and_the_others_are_counted(shop: Workshop) -> None:
+    said = [record(n, n // 2, BOX if n == 3 else "<ref>half a tag" if n == 5 else "a thing") for n in range(8)]
+    path = theirs(shop, [{**each, "width": 64, "height": 64} for each in said])
+    mix(shop, "inner", f"  theirs: {{from: {path}, merge: 2, samples: 7}}\n")
+    mix(shop, "outer", "  warmup: {from: inner}\n")
+    outer = Path(shop.folder, "jobs/outer.yaml")
+    outer.write_text(outer.read_text().replace("codec: asv2", "codec: shikra"))
+    rows = plan(shop, "outer")
+    assert {row["reason"] for row in rows} == {None, "bad_rec"}
+    assert Counter(row["sample_id"] for row in rows) == Counter(row["sample_id"] for row in plan(shop, "inner"))
+    assert [len(row["members"]) for row in rows] == [2] * 7
+    chat = templates.template("vicuna_v1")
+    count = counter(f"{shop.folder}/tokenizer.json", chat)
+    for row, each in zip(drawn(rows), written(shop, "outer"), strict=True):
+        turns = tuple(Turn(turn["from"], turn["value"]) for turn in each["conversations"])
+        assert row["n_text_tok"] == count([chat.segments(turns, 1)])[0][0]
+
+
+def test_draws_of_one_sample_are_numbered_whatever_their_order() -> None:
+    told = [("x", "b", 0, 0), ("x", "a", 1, 0), ("y", "a", 0, 0), ("x", "a", 0, 1), ("x", "a", 0, 0)]
+    for turn in (told, told[::-1], told[2:] + told[:2]):
+        ids, components, times, leaf = (list(each) for each in zip(*turn, strict=True))
+        rows = pa.table({"sample_id": ids, "component": components, "draw": times})
+        again, repeats = numbered(rows, np.array(leaf))
+        found = dict(zip(turn, zip(again.tolist(), repeats.tolist(), strict=True), strict=True))
+        assert found == dict(zip(told, [(2, 4), (1, 4), (0, 1), (3, 4), (0, 4)], strict=True))
 
 
 def reasons(rows: Rows) -> dict[str, dict[str | None, int]]:
@@ -360,8 +389,8 @@ def test_everything_that_reads_mixes_reads_these(shop: Workshop) -> None:
     assert [(row["component"], row["draws"], row["other_draws"]) for row in told] == [
         ("mine", 0, 12),
         ("more", 12, 0),
-        ("theirs", 0, 18),
-        ("warmup", 30, 0),
+        ("theirs", 0, 20),
+        ("warmup", 32, 0),
     ]
     assert plans.advise(plans.find("outer", root), root, shop.project)[-1].left_out == 0
     page = write_report(root, shop.project, ReportOptions()).uri
@@ -369,5 +398,5 @@ def test_everything_that_reads_mixes_reads_these(shop: Workshop) -> None:
     member = next(row["sample_id"] for row in rows if row["job"] == "mine" and row["component"] == "warmup")
     assert "outer · warmup draw" in as_text(explain(root, shop.project, member))
     steps = Packs(f"{root}/mixes/outer/{shop.run('outer').jobs[-1].digest}")
-    assert sum(len(pack) for step in range(steps.steps) for pack in steps.packs(step)) == 42
+    assert sum(len(pack) for step in range(steps.steps) for pack in steps.packs(step)) == 44
     assert [each.dataset for each in probe_all("outer", shop.project, 2)] == ["tiny"]
