@@ -32,13 +32,13 @@ _NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 
 def check(name: str, project: Project) -> list[ConfigError]:
     """Return every mistake in a job, in what it names, and in the jobs that it draws from; nothing is run."""
-    return list(_check(name, project, ()))
+    return list(_check(name, project, (), set()))
 
 
 def warnings(name: str, project: Project) -> list[ConfigError]:
     """Return what would stop a run here and now, though the files are in order: variables that are not set."""
     found: list[ConfigError] = []
-    for name_of, catalog in sorted(_catalogs(name, project, deeper=True).items()):
+    for name_of, catalog in sorted(_catalogs(name, project, set()).items()):
         for uri in catalog.uri:
             try:
                 expand(uri, f"catalogs/{name_of}.yaml")
@@ -48,35 +48,41 @@ def warnings(name: str, project: Project) -> list[ConfigError]:
 
 
 def items(name: str, project: Project) -> list[inventory.Item]:
-    """Return the files and folders that a sound job needs of the disk, and which of them are there."""
-    path, job = loaded(name, project)
-    return inventory.inventory(path.stem, job) if isinstance(job, MixJob) else []
+    """Return the files and folders that a sound job and the mixes below it need of the disk, and which are there."""
+    mixes = [(path.stem, job) for path, job in in_order(name, project) if isinstance(job, MixJob)]
+    return list(dict.fromkeys(item for stem, job in mixes for item in inventory.inventory(stem, job)))
 
 
-def _catalogs(name: str, project: Project, deeper: bool) -> dict[str, Catalog]:
+def _catalogs(name: str, project: Project, seen: set[str]) -> dict[str, Catalog]:
     """Return the catalogs that a job reads, and those of the jobs that a mix draws from; faulty ones are left out."""
     try:
-        job, _ = read_job(job_path(name, project))
+        path = job_path(name, project)
+        job = None if path.stem in seen else read_job(path)[0]
+        seen.add(path.stem)
         if isinstance(job, CurateJob):
             return {job.from_: load_catalog(job.from_, project)}
     except ConfigError:
         return {}
-    below = jobs_below(job) if job and deeper else []
-    return {key: each for one in below for key, each in _catalogs(one, project, deeper=False).items()}
+    below = jobs_below(job) if job else []
+    return {key: each for one in below for key, each in _catalogs(one, project, seen).items()}
 
 
-def _check(name: str, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:
+def _check(name: str, project: Project, above: tuple[str, ...], seen: set[str]) -> Iterator[ConfigError]:
+    """Yield the mistakes in a job not `seen` yet, and in those below it; `above` are the mixes that lead to it."""
     try:
         path = job_path(name, project)
     except ConfigError as error:
         yield error
         return
+    if path.stem in seen:
+        return
+    seen.add(path.stem)
     job, mistakes = read_job(path)
     yield from mistakes
     if isinstance(job, CurateJob):
         yield from _check_curation(path, job, project)
     elif isinstance(job, MixJob):
-        yield from _check_mix(path, job, project, (*above, path.stem))
+        yield from _check_mix(path, job, project, (*above, path.stem), seen)
 
 
 def _check_curation(path: Path, job: CurateJob, project: Project) -> Iterator[ConfigError]:
@@ -187,8 +193,10 @@ def _bind(sql: str, given: dict[str, Any], measured: set[str], project: Project)
         raise ConfigError(f"the filter gives {', '.join(found)}, not sample_id and reason")
 
 
-def _check_mix(path: Path, job: MixJob, project: Project, above: tuple[str, ...]) -> Iterator[ConfigError]:
-    yield from mix_checks.check(path, job)
+def _check_mix(
+    path: Path, job: MixJob, project: Project, above: tuple[str, ...], seen: set[str]
+) -> Iterator[ConfigError]:
+    yield from mix_checks.check(path, job, _mixes(job, project))
     for name, component in job.mix.items():
         steps: tuple[Step, ...] = ("mix", name)
         if component.is_file():
@@ -197,11 +205,25 @@ def _check_mix(path: Path, job: MixJob, project: Project, above: tuple[str, ...]
             continue
         reference = component_job(component.from_)
         if reference in above:
-            yield mistake(path, (*steps, "from"), f'"{reference}" draws from itself')
+            circle = " > ".join((*above[above.index(reference) :], reference))
+            yield mistake(path, (*steps, "from"), f'"{reference}" draws from itself: {circle}')
             continue
         yield from _check_component(path, (*steps, "from"), reference, component.derived, project)
-        yield from _check(reference, project, above)
+        yield from _check(reference, project, above, seen)
     yield from _check_export(path, job.export, project)
+
+
+def _mixes(job: MixJob, project: Project) -> list[str]:
+    """Return the components that are mixes themselves."""
+    jobs = {name: component_job(part.from_) for name, part in job.mix.items() if not part.is_file()}
+    return [name for name, reference in jobs.items() if _is_mix(reference, project)]
+
+
+def _is_mix(reference: str, project: Project) -> bool:
+    try:
+        return isinstance(read_job(job_path(reference, project))[0], MixJob)
+    except ConfigError:
+        return False
 
 
 def _check_component(
@@ -212,9 +234,7 @@ def _check_component(
     except ConfigError as error:
         yield mistake(path, steps, error.what, error.hint)
         return
-    if isinstance(drawn_from, MixJob):
-        yield mistake(path, steps, f'"{reference}" is a mix; a component is a job that curates a dataset')
-    elif drawn_from is not None and derived is not None:
+    if isinstance(drawn_from, CurateJob) and derived is not None:
         made = ["+".join(chain) for chain in drawn_from.augment]
         if derived not in made:
             where = (*steps[:-1], "derived")
@@ -249,3 +269,23 @@ def loaded(name: str, project: Project) -> tuple[Path, Job]:
     job, _ = read_job(path)
     assert job is not None  # check read it a moment ago
     return path, job
+
+
+def in_order(name: str, project: Project) -> list[tuple[Path, Job]]:
+    """Return the jobs that a job draws from, each once and after those that it draws from itself, and then the job.
+
+    Raises:
+        ConfigError: the first mistake in any of them.
+    """
+    found: dict[str, tuple[Path, Job]] = {}
+    _put(*loaded(name, project), project, found)
+    return list(found.values())
+
+
+def _put(path: Path, job: Job | None, project: Project, found: dict[str, tuple[Path, Job]]) -> None:
+    assert job is not None  # check read it a moment ago
+    for name in jobs_below(job) if isinstance(job, MixJob) else ():
+        below = job_path(name, project)
+        if below.stem not in found:
+            _put(below, read_job(below)[0], project, found)
+    found[path.stem] = path, job

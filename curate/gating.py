@@ -19,6 +19,7 @@ from curate.mix_job import LISTS, Gate
 from curate.plugins import Project
 from curate.stages import foreign, gate, mix
 from curate.stages.candidates import Curated
+from curate.stages.drawn import Drawn
 from curate.stages.eval_lists import EvalList, eval_list_of_dataset, eval_list_of_file
 from curate.stages.facts import FACTS, facts_of, with_looks
 from curate.stages.looks import looked
@@ -31,7 +32,7 @@ Source = tuple[str, foreign.File | Curated]
 class Gating:
     """The gate `said` of the mix `name`, over the root that `warehouse` shows.
 
-    `pictures` tells by component what the folder of a file holds, where its pictures are looked at.
+    `pictures` tells how many a file's folder of pictures holds, where they are looked at.
     """
 
     name: str
@@ -55,14 +56,17 @@ class Gating:
         return {f"gate {each.name}": schema.content_digest(each.table) for each in self.lists}
 
     def passed(
-        self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, Source]
+        self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, Source | Drawn]
     ) -> tuple[dict[mix.Part, pa.Table], dict[str, Any]]:
         """Return the candidates with the gate's reasons, and what it found, as the manifest tells it.
 
-        `sources` has, by component, the digest of what it is drawn from, and where that lies.
+        `sources` has, by component, the digest of what it is drawn from, and where that lies. Of draws of another mix
+        the samples are judged, each once: repeats of one are no duplicates.
         """
-        facts = {part.name: self._facts(part, *sources[part.name]) for part in candidates}
+        facts = {part.name: self._facts(part, sources[part.name]) for part in candidates}
         gone = {part.name: pc.is_valid(table["reason"]).to_numpy() for part, table in candidates.items()}
+        nested = {name: each for name, each in sources.items() if isinstance(each, Drawn)}
+        gone |= {name: each.gone(gone[name]) for name, each in nested.items()}
         rules = gate.Rules(
             by=self.said.by,
             near=self.said.near,
@@ -73,7 +77,8 @@ class Gating:
         )
         joins = id_joins(self._expanded(self.said.joins, "gate.joins")) if self.said.joins else None
         found = gate.gated(facts, self.lists, rules, self.project, joins, gone)
-        kept = {part: _with_reasons(table, found.reasons[part.name]) for part, table in candidates.items()}
+        reasons = {**found.reasons, **{name: each.verdicts(found.reasons[name]) for name, each in nested.items()}}
+        kept = {part: _with_reasons(table, reasons[part.name]) for part, table in candidates.items()}
         lists = {each.name: {"rows": each.rows, "unusable": each.unusable} for each in self.lists}
         return kept, {"report": found.report.to_pylist(), "known": found.known, "lists": lists}
 
@@ -82,19 +87,27 @@ class Gating:
             return eval_list_of_dataset(self.warehouse, said, self.project)
         return eval_list_of_file(self._expanded(said, f"gate.against[{place}]"), ids=self.said.numbers)
 
-    def _facts(self, part: mix.Part, digest: str, source: foreign.File | Curated) -> pa.Table:
-        """Return FACTS of a component's candidates, from where they stand already if they do."""
+    def _facts(self, part: mix.Part, source: Source | Drawn) -> pa.Table:
+        """Return FACTS of a component's candidates; of draws of another mix, of their samples."""
+        if isinstance(source, Drawn):
+            found = [self._stored(leaf.job, leaf.recipe, leaf.digest, leaf.source) for leaf in source.leaves]
+            facts = pa.concat_tables([FACTS.empty_table(), *found]).take(pa.array(source.samples))
+        else:
+            facts = self._stored(part.job, part.recipe, *source)
+        return facts.set_column(0, "place", pa.array(np.arange(facts.num_rows)))
+
+    def _stored(self, job: str, recipe: str, digest: str, source: foreign.File | Curated) -> pa.Table:
+        """Return FACTS of all samples of a job or a file, from where they stand already if they do."""
         images = source.images if isinstance(source, foreign.File) and looks_at_pictures(self.said) else ""
-        held = self.pictures.get(part.name, "0")
-        looked_at = [images, held] if images and held != "0" else []
-        key = schema.digest_of([digest, part.recipe, gate.VERSION, *looked_at])[:16]
-        path = facts_file(self.root, part.name if isinstance(source, foreign.File) else part.job, key)
+        held = self.pictures.get(images, "0")
+        looked_at = [images, held] if held != "0" else []
+        key = schema.digest_of([digest, recipe, gate.VERSION, *looked_at])[:16]
+        path = facts_file(self.root, source.name if isinstance(source, foreign.File) else job, key)
         if not storage.exists(path):
             found = [facts_of(batch, self.project, self.warehouse) for batch in source.all_samples()]
             table = pa.concat_tables([FACTS.empty_table(), *found])
             tables.write_table(path, with_looks(table, partial(looked, images)) if looked_at else table, {})
-        facts = tables.read_table(path)
-        return facts.set_column(0, "place", pa.array(np.arange(facts.num_rows)))
+        return tables.read_table(path)
 
     def _expanded(self, text: str, where: str) -> str:
         return expand(text, f"jobs/{self.name}.yaml", where)

@@ -26,8 +26,8 @@ PART_BYTES = 32 << 20
 class Measures:
     """How a mix measures: the codec in which samples are written, which phrases of those that overlap, and tokens.
 
-    `pictures` tells by component what the folder of a file holds, where lengths depend on it: when that changes, the
-    parts are measured again that lacked some of it.
+    `pictures` tells how many a file's folder of pictures holds, where lengths depend on them: when that changes, the
+    parts are measured again that lacked some.
     """
 
     codec: str
@@ -52,7 +52,7 @@ class Measures:
         return self._run(config, partial(lengths.of_job, source), tasks)
 
     def _of_file(self, digest: str, file: foreign.File) -> list[str]:
-        config = self._config(file.name, "", digest, [asdict(file)], self.pictures.get(file.name, ""))
+        config = self._config(file.name, "", digest, [asdict(file)], self.pictures.get(file.images, ""))
         parts = file_parts.parts(file.uri, PART_BYTES)
         tasks = [ShardTask(file.name, number, None, part) for number, part in enumerate(parts)]
         opened = partial(lengths.of_file, file, self.project)

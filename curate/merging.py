@@ -63,12 +63,24 @@ class Merging:
         key = schema.digest_of([*said, schema.columns_digest(wanted)])[:16]
         path = merged_file(self.root, part.name if file else part.job, key)
         if not storage.exists(path):
-            read = self._of_file(file, candidates) if file else self._of_job(part, candidates)
+            read = self._read(part.job, part.recipe, candidates, source)
             found = merge.fitted(candidates, groups, self.room, self._model, self._count, read)
             tables.write_table(path, found, {})
         conversations = tables.read_table(path)
         members = pc.sum(pc.list_value_length(conversations["members"])).as_py() or 0
         return merge.replaced(candidates, conversations), {"merged": members, "conversations": conversations.num_rows}
+
+    def counted(
+        self, job: str, recipe: str, source: foreign.File | Curated, samples: pa.Table, groups: Groups
+    ) -> pa.Table:
+        """Return conversations of samples as they are, with their lengths: rows of `merge.CANDIDATES` in order.
+
+        `samples` are all of the job or the file, as in LENGTHS; those that are members have no reason.
+
+        Raises:
+            OutsideError: a member is not there any more.
+        """
+        return merge.counted(samples, groups, self._model, self._count, self._read(job, recipe, samples, source))
 
     @cached_property
     def _model(self) -> measure.TokenModel:
@@ -82,14 +94,19 @@ class Merging:
     def _shared(self) -> int:
         return merge.shared_tokens(template(self.tokens.template), self._count)
 
-    def _of_job(self, part: mix.Part, candidates: pa.Table) -> merge.Read:
+    def _read(self, job: str, recipe: str, candidates: pa.Table, source: foreign.File | Curated) -> merge.Read:
+        if isinstance(source, foreign.File):
+            return self._of_file(source, candidates)
+        return self._of_job(job, recipe, candidates)
+
+    def _of_job(self, job: str, recipe: str, candidates: pa.Table) -> merge.Read:
         """Return what reads the samples of a job, in the order of their conversations."""
         sql = read_sql(plugins.files(self.project, "sql/merge", ".sql")["members"])
         codec = plugins.load("codecs", self.written[0], self.project)
 
         def read(groups: Groups) -> Iterator[Member]:
             self.warehouse.add("members", _wanted(candidates, groups), _MEMBERS)
-            for rows in self.warehouse.batches(sql, {"job": part.job, "recipe": part.recipe}):
+            for rows in self.warehouse.batches(sql, {"job": job, "recipe": recipe}):
                 numbers = rows["conversation"].to_pylist()
                 for number, sample in zip(numbers, schema.from_table(rows), strict=True):
                     turns = dialogue.turns_of(sample, codec.encode, self.written[1])

@@ -1,7 +1,7 @@
 """Static checks of what a mix says of itself: quantities, budget, tokens, packs and steps; nothing else is read."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from curate.errors import ConfigError, nearest
@@ -15,15 +15,17 @@ from curate.stages import lengths
 from curate.yamlfile import Step, mistake
 
 
-def check(path: Path, job: MixJob) -> Iterator[ConfigError]:
-    """Yield the mistakes in a mix's own words, by their place in the file."""
+def check(path: Path, job: MixJob, mixes: Collection[str] = ()) -> Iterator[ConfigError]:
+    """Yield the mistakes in a mix's own words, by their place in the file; `mixes` are its components that are some."""
     for name, component in job.mix.items():
         yield from _quantity(path, ("mix", name), component, job)
         yield from _kind(path, ("mix", name), component)
+    for name in mixes:
+        yield from _nested(path, ("mix", name), job.mix[name])
     yield from _merge(path, job)
     yield from _budget(path, job)
     yield from _tokens(path, job)
-    yield from _packs(path, job)
+    yield from _packs(path, job, mixes)
     yield from _curves(path, job)
 
 
@@ -47,6 +49,13 @@ def _kind(path: Path, steps: tuple[Step, ...], component: Component) -> Iterator
     for name in () if component.is_file() else ("codec", "images"):
         if getattr(component, name) is not None:
             yield mistake(path, (*steps, name), f"{name} is of files of records; a job has its own")
+
+
+def _nested(path: Path, steps: tuple[Step, ...], component: Component) -> Iterator[ConfigError]:
+    if component.derived is not None:
+        yield mistake(path, (*steps, "derived"), "a mix derives nothing: what it draws from does")
+    if component.merge is not None:
+        yield mistake(path, (*steps, "merge"), "what a mix drew stays as it is: merge in that mix")
 
 
 def _merge(path: Path, job: MixJob) -> Iterator[ConfigError]:
@@ -87,7 +96,7 @@ def _tokens(path: Path, job: MixJob) -> Iterator[ConfigError]:
             yield mistake(path, ("tokens", "tokenizer"), error.what, error.hint)
 
 
-def _packs(path: Path, job: MixJob) -> Iterator[ConfigError]:
+def _packs(path: Path, job: MixJob, mixes: Collection[str]) -> Iterator[ConfigError]:
     if job.pack.length < job.tokens.max:
         yield mistake(path, ("pack", "length"), f"a pack of {job.pack.length} cannot hold samples of {job.tokens.max}")
     if job.pack.by is None:
@@ -95,7 +104,7 @@ def _packs(path: Path, job: MixJob) -> Iterator[ConfigError]:
     if NAME in job.pack.by:
         if job.pack.by != (NAME,):
             yield mistake(path, ("pack", "by"), f"{NAME} stands alone", f"by: [{NAME}]")
-        yield from unplaceable(path, job)
+        yield from unplaceable(path, job, mixes)
         return
     for packer in job.pack.by:
         if packer not in PACKERS:
@@ -107,8 +116,11 @@ def _packs(path: Path, job: MixJob) -> Iterator[ConfigError]:
         yield mistake(path, ("pack", "by"), "names no packer", "leave it out to try them all")
 
 
-def unplaceable(path: Path, job: MixJob) -> Iterator[ConfigError]:
-    """Yield what a mix asks for that needs all candidates in one place, which one that is placed does not have."""
+def unplaceable(path: Path, job: MixJob, mixes: Collection[str] = ()) -> Iterator[ConfigError]:
+    """Yield what a mix asks for that needs all candidates in one place, which one that is placed does not have.
+
+    `mixes` are the components that are mixes: the samples of their draws are looked up among all.
+    """
     asked: dict[tuple[str, ...], bool] = {
         ("gate",): job.gate is not None,
         ("layout", "apart"): job.layout.apart > 0,
@@ -119,6 +131,9 @@ def unplaceable(path: Path, job: MixJob) -> Iterator[ConfigError]:
     for where in (where for where, is_asked in asked.items() if is_asked):
         what = f"{where[-1]} needs all candidates in one place: a mix that is placed slice by slice has none"
         yield mistake(path, where, what, "leave it out, and let the jobs filter what it would")
+    for name in mixes:
+        what = f"{name} is a mix, which a mix that is placed slice by slice cannot draw from"
+        yield mistake(path, ("mix", name, "from"), what, "name the components of that mix here")
 
 
 def _curves(path: Path, job: MixJob) -> Iterator[ConfigError]:

@@ -32,7 +32,9 @@ class Component(Strict):
     """One part of a mix: the curated samples of a job, `epochs` times over, `samples` of them, or a share of a budget.
 
     `from` may be a file of LLaVA-style records instead (.json, .jsonl), with `${VARIABLES}`: its texts are in the
-    written form `codec`, its pictures below the folder `images`; both are the mix's own where they are not given.
+    written form `codec`, its pictures below the folder `images`; both are the mix's own where they are not given. Or
+    it is another mix: then each draw of that mix's plan is one of the component's samples, repeats and conversations
+    as they are, measured by the tokens of this one; it has no `derived`, `codec`, `images` or `merge`.
     `weight` is its share of the budget, `max_epochs` and `family` bound it, `max_epochs` also `samples`; `per_picture`
     is how many samples of one picture a pass draws at most. With `merge` samples of one picture are one conversation of
     at most so many pairs of question and answer, and each conversation one of the component's samples: that is what the
@@ -53,7 +55,7 @@ class Component(Strict):
     merge: Annotated[int, Field(ge=2, le=10_000)] | None = None
 
     def is_file(self) -> bool:
-        """Tell whether it is a file of records, not a job."""
+        """Tell whether it is a file of records, not a job or a mix."""
         return self.from_.endswith((".json", ".jsonl"))
 
 

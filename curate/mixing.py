@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from curate import inventory, placing, schema
+from curate import inventory, mix_facts, placing, schema
 from curate.catalog import expand
 from curate.driver import Driver
 from curate.export_job import Export
@@ -26,9 +25,10 @@ from curate.manifest import Books, Manifest
 from curate.measuring import Measures, joined
 from curate.merging import Merging
 from curate.mix_checks import unplaceable
-from curate.mix_job import Component, MixJob, component_job
+from curate.mix_job import Component, MixJob, component_job, jobs_below
+from curate.nesting import Nesting
 from curate.plugins import Project
-from curate.quotas import Budget, Wish, quotas
+from curate.quotas import Budget
 from curate.results import JobResult, StageBooks
 from curate.schema import digest_of
 from curate.shards import ShardReport
@@ -62,11 +62,13 @@ class Mixing:
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
         done = storage.exists(f"{folder}/manifest.json")
         if done:
-            written = ("steps", *read_json(f"{folder}/manifest.json")["shards"])
-            done = all(storage.exists(f"{folder}/{name}.parquet") for name in written)
+            shards = read_json(f"{folder}/manifest.json")["shards"]
+            done = all(storage.exists(f"{folder}/{name}.parquet") for name in ("steps", *shards))
         if not done:
-            files = {part: self._measures.of(part.job, *self._source(part)) for part in self._parts}
+            jobs = (part for part in self._parts if part not in self._mixes)
+            files = {part: self._measures.of(part.job, *self._source(part)) for part in jobs}
             counts = {part.name: sum(map(tables.parquet_rows, each)) for part, each in files.items()}
+            counts |= {part.name: made.facts["samples"] for part, made in self._mixes.items()}
             rows = sum(counts.values())
             started = time.monotonic()
             made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
@@ -91,10 +93,25 @@ class Mixing:
 
         Pictures of files count where it depends on them which records can be drawn.
         """
-        jobs = {parent.job: parent.digest for parent in self.parents}
+        jobs = {parent.job: parent.digest for parent in self._direct}
         files = {f"file {name}": foreign.digest(file.uri) for name, file in self._files.items()}
-        pictures = {f"pictures of {name}": told for name, told in self._pictures.items()}
-        return {**jobs, **files, **pictures, **(self._gate.made_of() if self._gate else {})}
+        pictures = {
+            f"pictures of {name}": self._pictures[file.images]
+            for name, file in self._all_files.items()
+            if file.images in self._pictures
+        }
+        return jobs | files | pictures | (self._gate.made_of() if self._gate else {})
+
+    @cached_property
+    def _direct(self) -> list[JobResult]:
+        """The jobs that components name, of all that ran before: those below them are in their digests."""
+        return [parent for parent in self.parents if parent.job in jobs_below(self.job)]
+
+    @cached_property
+    def _mixes(self) -> dict[mix.Part, JobResult]:
+        """Component → what it draws from, where that is a mix."""
+        made = {parent.job: parent for parent in self._direct if parent.kind == "mix"}
+        return {part: made[part.job] for part in self._parts if part.name not in self._files and part.job in made}
 
     @cached_property
     def _warehouse(self) -> Warehouse:
@@ -133,8 +150,7 @@ class Mixing:
 
     @cached_property
     def _measures(self) -> Measures:
-        codec, phrases = self._written
-        said = (codec, phrases, self.job.tokens, self._tokens)
+        said = (*self._written, self.job.tokens, self._tokens)
         return Measures(*said, self.project, self.root, self.driver, self._pictures)
 
     @cached_property
@@ -154,11 +170,10 @@ class Mixing:
 
     @cached_property
     def _pictures(self) -> dict[str, str]:
-        """Component → how many pictures its folder has, where it is a file and they are looked at."""
+        """Folder of a file's pictures → how many there are, where they are looked at."""
         seen = MODELS[self.job.tokens.model].sized or looks_at_pictures(self.job.gate)
-        asked = {name: file.images for name, file in self._files.items() if seen or file.codec != self._written[0]}
-        counts = {images: str(folders.count_pictures(images) or 0) for images in {*asked.values()} - {""}}
-        return {name: counts[images] for name, images in asked.items() if images}
+        asked = {file.images for file in self._all_files.values() if seen or file.codec != self._written[0]}
+        return {images: str(folders.count_pictures(images) or 0) for images in asked - {""}}
 
     def _expanded(self, text: str | None, where: str) -> str:
         return expand(text or "", f"jobs/{self.name}.yaml", where)
@@ -169,7 +184,7 @@ class Mixing:
         Raises:
             ConfigError: the mix asks for that.
         """
-        for error in unplaceable(Path(f"jobs/{self.name}.yaml"), self.job):
+        for error in unplaceable(Path(f"jobs/{self.name}.yaml"), self.job, [part.name for part in self._mixes]):
             raise error
         hidden = MODELS[self.job.tokens.model].hidden
         return placing.Placing(self.name, self.digest, self._recipe, self._budget, hidden, folder, self.driver).run(
@@ -180,12 +195,15 @@ class Mixing:
         """Draw, pack and lay out in this process's memory."""
         self.driver.listener.phase("mix", self.name, 1, 0, None)
         recipe = self._recipe
-        limits = recipe.limits
-        candidates = {part: mix.without_room(joined(each), limits) for part, each in files.items()}
+        nesting = Nesting(self._measures, self._merging, self.parents)
+        nested = {part: nesting.drawn(part.name, made) for part, made in self._mixes.items()}
+        found = {part: nested[part].table if part in nested else joined(files[part]) for part in self._parts}
+        candidates = {part: mix.without_room(table, recipe.limits) for part, table in found.items()}
         gated: dict[str, Any] = {}
         if self._gate:
-            candidates, gated = self._gate.passed(candidates, {part.name: self._source(part) for part in candidates})
-        candidates, merged = self._merged(candidates, limits)
+            sources = {part.name: nested.get(part) or self._source(part) for part in candidates}
+            candidates, gated = self._gate.passed(candidates, sources)
+        candidates, merged = self._merged(candidates)
         draws = mix.drawn(candidates, self._budget, recipe.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
         loads = Loads(facts["steps"], recipe.ranks)
@@ -193,10 +211,12 @@ class Mixing:
         steps = loads.table(self.name, self.digest)
         tables.write_table(f"{folder}/steps.parquet", steps, {"curate.mix": self.digest})
         tables.write_table(f"{folder}/packs.parquet", packed, {"curate.mix": self.digest})
-        components = _components(mix.components(packed), _wanted(candidates, self._budget), merged)
+        components = mix_facts.components(mix.components(packed), mix_facts.wanted(candidates, self._budget), merged)
         facts |= loads.balance(recipe.ranks * recipe.per_rank)
         facts |= {"components": components, "rows": mix.sample_rows(packed), "gate": gated}
-        return placing.Made(facts["samples"], _dropped(packed), facts, {"packs": schema.columns_digest(packed)})
+        return placing.Made(
+            facts["samples"], mix_facts.dropped(packed), facts, {"packs": schema.columns_digest(packed)}
+        )
 
     def _commit(self, folder: str, made: placing.Made, candidates: Mapping[str, int]) -> None:
         """Write the manifest, by whose appearance the plan stands, once every candidate is accounted for.
@@ -214,24 +234,29 @@ class Mixing:
                 **made.facts,
                 "candidates": dict(candidates),
                 "tokens_model": self._tokens.identity(),
-                "files": {name: asdict(file) for name, file in self._files.items()},
-                "sha256": {name: self._made_of[f"file {name}"] for name in self._files},
+                "files": {name: asdict(file) for name, file in self._all_files.items()},
+                "sha256": {name: self._made_of[f"file {name}"] for name in self._files} | self._below("sha256"),
                 "written": self._written[0],
+                "phrases": self._written[1],
             },
         )
         manifest.books.balance()
         storage.write_bytes(f"{folder}/manifest.json", manifest.to_json())
 
+    @cached_property
+    def _merging(self) -> Merging:
+        pack = self.job.pack
+        room = min(self.job.tokens.max, pack.length // pack.align * pack.align)
+        return Merging(self.project, self.root, self._warehouse, self.job.tokens, self._written, room, self.job.seed)
+
     def _merged(
-        self, candidates: Mapping[mix.Part, pa.Table], limits: Limits
+        self, candidates: Mapping[mix.Part, pa.Table]
     ) -> tuple[dict[mix.Part, pa.Table], dict[str, dict[str, int]]]:
         """Return the candidates, those of one picture as conversations, and by component how many became how many."""
-        room = min(self.job.tokens.max, limits.tokens // limits.align * limits.align)
-        merging = Merging(self.project, self.root, self._warehouse, self.job.tokens, self._written, room, self.job.seed)
-        passed = {part: merging.passed(part, table, *self._source(part)) for part, table in candidates.items()}
-        return {part: table for part, (table, _) in passed.items()}, {
-            part.name: told for part, (_, told) in passed.items()
-        }
+        out, told = dict(candidates), {part.name: dict[str, int]() for part in candidates}
+        for part in (part for part in candidates if part not in self._mixes):
+            out[part], told[part.name] = self._merging.passed(part, candidates[part], *self._source(part))
+        return out, told
 
     def _source(self, part: mix.Part) -> Source:
         """Return the digest of what a component is drawn from, and where that lies."""
@@ -241,11 +266,21 @@ class Mixing:
         layout = Layout(self.root, made.dataset)
         return made.digest, Curated(layout, made.decisions, made.augmented, part.recipe)
 
+    @cached_property
+    def _all_files(self) -> dict[str, foreign.File]:
+        """Component → its file, and those of mixes below, see `_below`."""
+        return self._files | {name: foreign.File(**said) for name, said in self._below("files").items()}
+
+    def _below(self, fact: str) -> dict[str, Any]:
+        """Return what the mixes below say of each of their files, by component and file: `outer/inner`."""
+        made = {part.name: made.facts[fact].items() for part, made in self._mixes.items()}
+        return {f"{name}/{file}": said for name, files in made.items() for file, said in files}
+
     def _result(self, manifest: dict[str, Any]) -> JobResult:
         books = manifest["books"]
         rows = StageBooks(self.name, "mix", books["ok"], books["kept"], books["dropped"])
-        complete = all(parent.complete for parent in self.parents)
-        facts = {**manifest["facts"], "files": {name: asdict(file) for name, file in self._files.items()}}
+        complete = all(parent.complete for parent in self._direct)
+        facts = manifest["facts"] | {"files": {name: asdict(file) for name, file in self._all_files.items()}}
         return JobResult(self.name, "mix", "", self.digest, "", "", complete, (rows,), facts)
 
 
@@ -253,42 +288,3 @@ def _part(name: str, component: Component) -> mix.Part:
     said = component.model_dump(exclude={"from_", "derived", "codec", "images"})
     job = component.from_ if component.is_file() else component_job(component.from_)
     return mix.Part(name, job, component.derived or "", **said)
-
-
-def _dropped(packed: pa.Table) -> dict[str, int]:
-    told = packed["reason"].drop_null().value_counts().to_pylist()
-    return {each["values"]: each["counts"] for each in sorted(told, key=lambda each: str(each["values"]))}
-
-
-def _wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> dict[str, int]:
-    """Return component → the draws that the recipe asks for, as if no candidate were left out and no share bounded.
-
-    Of candidates that are left out as many would have become one conversation as of the others.
-    """
-    wishes = []
-    for part, table in candidates.items():
-        usable = table.select(["n_text_tok", "n_img_tok"]).filter(pc.is_null(table["reason"]))
-        left_out = (table.num_rows - usable.num_rows) * usable.num_rows / max(mix.sample_rows(table), 1)
-        tokens = pc.sum(pc.add(usable["n_text_tok"], usable["n_img_tok"])).as_py() or 0
-        counted = budget is None or part.epochs is not None or part.samples is not None
-        size = usable.num_rows + round(left_out) if counted else usable.num_rows
-        tokens = round(tokens / max(usable.num_rows, 1) * size)
-        most = part.max_epochs if part.samples is not None else None
-        wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight, most))
-    try:
-        return quotas(wishes, budget and replace(budget, families=None))
-    except ValueError:  # all candidates together would outgrow the budget
-        return {}
-
-
-def _components(
-    sums: pa.Table, wanted: Mapping[str, int], merged: Mapping[str, Mapping[str, int]]
-) -> dict[str, dict[str, int]]:
-    """Return component → samples wanted (where that is known) and drawn, their tokens, candidates left out, and where
-    it merges the candidates merged and the conversations that they became.
-    """
-    told = {row.pop("component"): row for row in sums.to_pylist()}
-    return {
-        name: {**({"wanted": wanted[name]} if name in wanted else {}), **row, **merged[name]}
-        for name, row in told.items()
-    }

@@ -1,10 +1,8 @@
 """A job becomes an ordered list of phases: the jobs it draws from, its own, then its export and its record."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from curate import checks, planning
@@ -17,7 +15,6 @@ from curate.io import storage
 from curate.io.records import write_json
 from curate.job import CurateJob, Job
 from curate.layout import Layout, runs_folder, sound_root
-from curate.mix_job import MixJob, jobs_below
 from curate.mixing import Mixing
 from curate.plugins import Project
 from curate.results import JobResult, Listener, RunResult
@@ -44,14 +41,14 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
         OutsideError: a store or Ray failed; what is committed is safe.
     """
     sound_root(asked.root)
-    path, job = checks.loaded(name, asked.project)
+    jobs_in_order = checks.in_order(name, asked.project)
     started = time.monotonic()
     driver = Driver(asked.where, listener)
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{path.stem}"
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{jobs_in_order[-1][0].stem}"
     jobs: list[JobResult] = []
     try:
-        for each_name, each in _in_order(path, job, asked.project):
-            jobs.append(_one(each_name, each, asked, driver, tuple(jobs)))
+        for path, each in jobs_in_order:
+            jobs.append(_one(path.stem, each, asked, driver, tuple(jobs)))
             _record_job(asked.root, run_id, jobs[-1])
             jobs[-1] = _exported(jobs[-1], each.export, asked, listener)
     finally:
@@ -70,25 +67,17 @@ def rehearse(name: str, asked: Run) -> tuple[dict[str, Any], ...]:
         ConfigError: as `run` does. Nothing is written.
     """
     told = []
-    for each_name, job in _in_order(*checks.loaded(name, asked.project), asked.project):
+    for path, job in checks.in_order(name, asked.project):
         if isinstance(job, CurateJob):
             layout = Layout(asked.root, job.from_)
             catalog = load_catalog(job.from_, asked.project)
             shards = planning.draft(layout, catalog, asked.project, job.ingest, asked.limit).shards
             done = storage.list_names(layout.samples(), ".parquet")
             rows = None if any(part.rows is None for part in shards) else sum(part.rows or 0 for part in shards)
-            row = {"job": each_name, "dataset": job.from_, "shards": len(shards), "done": len(done), "rows": rows}
+            row = {"job": path.stem, "dataset": job.from_, "shards": len(shards), "done": len(done), "rows": rows}
             books = [committed(f"{layout.samples()}/{name}") for name in done]
             told.append({**row, "again": sum(curable(each, asked.retry).total() for each in books)})
     return tuple(told)
-
-
-def _in_order(path: Path, job: Job, project: Project) -> Iterator[tuple[str, Job]]:
-    """Yield the jobs that a mix draws from, each once, and then the job itself."""
-    if isinstance(job, MixJob):
-        for name in jobs_below(job):
-            yield checks.loaded(name, project)[0].stem, checks.loaded(name, project)[1]
-    yield path.stem, job
 
 
 def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResult, ...]) -> JobResult:

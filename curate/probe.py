@@ -15,7 +15,6 @@ from curate.io.fetch import FetchOptions
 from curate.io.images import Limits
 from curate.job import CurateJob
 from curate.layout import Layout
-from curate.mix_job import jobs_below
 from curate.plugins import Project
 from curate.shards import ShardInput, ShardTask
 from curate.stages import arrivals
@@ -57,11 +56,7 @@ class Probe:
 
 def probe_all(name: str, project: Project, rows: int) -> list[Probe]:
     """Probe every dataset that a job reads, or that the jobs of a mix read; errors as `probe` raises."""
-    _, job = checks.loaded(name, project)
-    if isinstance(job, CurateJob):
-        return [probe(job, project, rows)]
-    below = [checks.loaded(name, project)[1] for name in jobs_below(job)]
-    by_dataset = {each.from_: each for each in below if isinstance(each, CurateJob)}
+    by_dataset = {each.from_: each for _, each in checks.in_order(name, project) if isinstance(each, CurateJob)}
     return [probe(each, project, rows) for each in by_dataset.values()]
 
 

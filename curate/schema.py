@@ -139,7 +139,8 @@ MIXED = pa.schema(
 """One row per draw of a mix, in order of step, rank, pack and slot; null where `reason` says why it is left out.
 
 `offset` is the token of the pack that the draw begins at; `record_offset` and `record_bytes` are where a record of a
-file lies that is itself a component, `job` is then that file.
+file lies that is itself a component, `job` is then that file. Draws of another mix tell the job or the file, as
+`component/its component`, that they are from at last, and `draw` tells all of one sample apart.
 """
 
 STEPS = pa.schema(

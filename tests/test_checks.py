@@ -154,8 +154,10 @@ def test_mistakes_of_the_jobs_that_a_mix_draws_from_are_named_in_their_own_file(
 
 def test_a_mix_of_a_mix(workshop: Workshop) -> None:
     workshop.write("jobs/inner.yaml", "mix: {a: {from: flipped}}\n")
-    found = said(workshop, "mix: {b: {from: inner}}")
-    assert [(each.where, '"inner" is a mix' in each.what) for each in found] == [("mix.b.from", True)]
+    assert said(workshop, "mix: {b: {from: inner}}") == []
+    workshop.write("jobs/inner.yaml", "mix: {a: {from: flipped, derived: hflop}}\n")
+    [found] = said(workshop, "mix: {b: {from: inner}, c: {from: inner}, d: {from: jobs/inner.yaml}}")
+    assert "jobs/inner.yaml" in found.file
 
 
 def test_a_circle_of_mixes_ends(workshop: Workshop) -> None:

@@ -106,7 +106,7 @@ def _mix_panel(record: Record, key: str, again: str, desk: Desk) -> Panel:
     found = mixed(record, desk.questions)
     advise = shlex.join(["curate", "mix", "advise", record.job, "--root", desk.root])
     rows = desk.questions.of_mix("report_mix_components", record.job, record.digest)
-    datasets = sorted({row["dataset"] for row in rows if row["dataset"]})
+    datasets = sorted({each for row in rows for each in row["datasets"] if each})
     return Panel(
         key,
         record,

@@ -76,7 +76,8 @@ def export(
 ) -> Exported:
     """Write `rows` (a `sample`, its `component`, `augmented` where it was derived) and put them in `folder`.
 
-    A row with `record_bytes` is a record of its component's file, in `sources`; its pictures stay where they are.
+    A row with `record_bytes` is a record of the file in `sources` of its component, or else of its `job`; its
+    pictures stay where they are.
 
     `length` in tokens and the number of the `pack` are columns of a mix's rows. Memory does not grow with the rows.
     """
@@ -143,7 +144,7 @@ def _records(
     for row in rows:
         if row.get("record_bytes") is not None:
             try:
-                yield row, sources[row["component"]].record(row)
+                yield row, (sources.get(row["component"]) or sources[row["job"]]).record(row)
             except SampleError as error:
                 left_out[error.code] += 1
             continue

@@ -131,13 +131,24 @@ def fitted(
     """
     found = [CANDIDATES.empty_table()]
     while groups.rows.size:
-        batches = [_counted(part, model, count) for part in _parts(candidates, groups, read(groups))]
-        table = pa.concat_tables(batches).drop_columns(["shown", "n_pairs"])
+        table = counted(candidates, groups, model, count, read)
         tokens = _ints(table["n_text_tok"]) + _ints(table["n_img_tok"])
         fits = pc.is_null(table["reason"]).to_numpy() & (tokens <= room)
-        found.append(_with_members(table.filter(pa.array(fits)), candidates, groups.where(fits)))
+        found.append(table.filter(pa.array(fits)))
         groups = groups.where(~fits).halves()
     return pa.concat_tables(found).combine_chunks()
+
+
+def counted(
+    candidates: pa.Table, groups: Groups, model: measure.TokenModel, count: measure.Count, read: Read
+) -> pa.Table:
+    """Return all conversations, one at least, in order as rows of CANDIDATES; one that cannot be drawn has its reason.
+
+    Raises:
+        OutsideError: a member is not there any more.
+    """
+    batches = [_counted(part, model, count) for part in _parts(candidates, groups, read(groups))]
+    return _with_members(pa.concat_tables(batches).drop_columns(["shown", "n_pairs"]), candidates, groups)
 
 
 def replaced(candidates: pa.Table, conversations: pa.Table | None = None) -> pa.Table:

@@ -23,6 +23,8 @@ COMPONENTS = pa.schema(
 )
 """One row per component: its draws, their tokens, and its candidates that are left out."""
 
+NESTED = ("job", "recipe", "again", "repeats")
+"""What draws of another mix tell besides as candidates: where each lies, which of its sample's it is, of how many."""
 _SOME = 65_536
 
 
@@ -143,7 +145,7 @@ def planned(draws: pa.Table, recipe: Recipe, mix: str, digest: str) -> tuple[pa.
     final = np.lexsort((found.slot, pack, rank, step))
     rows = with_places(chosen.take(pa.array(order[final])), {name: place[final] for name, place in places.items()})
     rest = draws.filter(pa.array(~fits))
-    by = {name: rest[name].cast(pa.string()) for name in ("component", "dataset", "sample_id")}
+    by = {name: rest[name].cast(pa.string()) for name in ("component", "dataset", "sample_id", "draw")}
     left = rest.take(pc.sort_indices(pa.table(by), [(name, "ascending") for name in by]))
     table = pa.concat_tables([rows, with_places(left, {})])
     return as_mixed(table, mix, digest), {
@@ -242,9 +244,13 @@ def _keyed(table: pa.Table, part: Part, time: Ints, keys: npt.NDArray[np.uint64]
 
 def labelled(table: pa.Table, part: Part, time: Ints) -> pa.Table:
     """Return draws with what they are drawn from, and which time, (N,)."""
-    table = table.append_column("draw", pa.array(time, pa.int32()))
-    for name, value in (("component", part.name), ("job", part.job), ("recipe", part.recipe)):
-        table = table.append_column(name, _label(value, table.num_rows))
+    job, recipe = (_label(value, table.num_rows) for value in (part.job, part.recipe))
+    if "repeats" in table.column_names:
+        job, recipe, time = table["job"], table["recipe"], _column(table, "again") + _column(table, "repeats") * time
+        table = table.drop_columns(NESTED)
+    columns = (pa.array(time, pa.int32()), _label(part.name, table.num_rows), job, recipe)
+    for name, column in zip(("draw", "component", "job", "recipe"), columns, strict=True):
+        table = table.append_column(name, column)
     return table.set_column(0, "dataset", table["dataset"].dictionary_encode())
 
 
@@ -273,7 +279,8 @@ def _offsets(pack: Ints, slot: Ints, tokens: Ints) -> Ints:
 def _keys(table: pa.Table) -> npt.NDArray[np.uint64]:
     """Return the keys of samples, (N,), some at a time: as Python's texts they are large."""
     batches = table.select(["sample_id"]).to_batches(max_chunksize=_SOME)
-    return np.concatenate([np.zeros(0, np.uint64), *(mixture.keys_of(batch[0].to_pylist()) for batch in batches)])
+    keys = np.concatenate([np.zeros(0, np.uint64), *(mixture.keys_of(batch[0].to_pylist()) for batch in batches)])
+    return keys + _column(table, "again").astype(np.uint64) if "again" in table.column_names else keys
 
 
 def _tokens(table: pa.Table) -> Ints:
