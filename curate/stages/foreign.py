@@ -21,7 +21,6 @@ from curate.errors import OutsideError, SampleError
 from curate.grounding import conversation, templates
 from curate.io import json_stream, storage
 from curate.io.json_stream import Found
-from curate.io.json_window import parse
 from curate.io.sizes import Size, Sizes
 from curate.kernels import token_count
 from curate.sample import Attached, Grounded, Record, Sample, Turn, sample_id
@@ -30,10 +29,10 @@ from curate.stages.file_parts import Part
 from curate.stages.recast import Recaster
 
 BATCH_ROWS = 2048
-_ROLES = ("human", "gpt")
 _ANY = (1, 1)  # of a picture whose size is not asked for
 _UNKNOWN = (0, 0)
 _CHUNK = 1 << 22
+_decoded = json.JSONDecoder().raw_decode
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -132,14 +131,11 @@ class Reading:
         if self._open is None:
             self._open = storage.open_read(self.file.uri)
         self._open.seek(offset)
-        text = self._open.read(size).decode("utf-8", "replace")
+        text = self._open.read(size).decode("utf-8", "replace").lstrip()
         try:
-            value, _, refused = parse(text, len(text) - len(text.lstrip()))
+            return _decoded(text)[0]  # what JSON does not have was refused when it was measured
         except (ValueError, RecursionError) as error:
-            value, refused = None, str(error)
-        if refused:
-            raise OutsideError(f"{self.file.uri} has no record at byte {offset} any more: {refused}")
-        return value
+            raise OutsideError(f"{self.file.uri} has no record at byte {offset} any more: {error}") from None
 
     def _only(self, record: object) -> tuple[layouts.Json, dict[int, Grounded]]:
         """Return a record in the form of the writer, which must be one of it, and what its turns say without one."""
@@ -224,9 +220,9 @@ def _turns(record: layouts.Json) -> tuple[Turn, ...]:
     turns = []
     for number, turn in enumerate(said):
         role, value = (turn.get("from"), turn.get("value")) if isinstance(turn, dict) else (None, None)
-        if role not in _ROLES or not isinstance(value, str):
+        if (role != "human" and role != "gpt") or not isinstance(value, str):
             raise SampleError("bad_record", f"turn {number} is not of human or gpt, or has no text")
-        if not _is_text(value):
+        if not value.isascii() and not _is_text(value):
             raise SampleError("bad_record", f"turn {number} has half a surrogate pair, which is no text")
         turns.append(Turn(role, value))
     return tuple(turns)
