@@ -1,9 +1,9 @@
 """Dialogues: the turns that a trainer sees of a sample, and the text that a chat template makes of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from curate.grounding.resolve import Policy, writing
-from curate.sample import Grounded, Sample, Turn
+from curate.sample import Grounded, Region, Relation, Sample, Turn
 
 CAPTION = "Provide a one-sentence caption for the provided image."
 """LLaVA-1.5's own prompt for captions (haotian-liu/LLaVA, TextCaps)."""
@@ -31,28 +31,38 @@ def turns_of(sample: Sample, write: Write, policy: Policy | None = None) -> tupl
     write = writing(write, policy)
     width, height = (sample.images[0].width, sample.images[0].height) if sample.images else (1, 1)
     if sample.conversations:
+        grounded = _grounded(sample, {number: turn.value for number, turn in enumerate(sample.conversations)})
         written = [
-            Turn(turn.role, write(_grounded(sample, number, turn.value), width, height))
-            for number, turn in enumerate(sample.conversations)
+            Turn(turn.role, write(each, width, height))
+            for turn, each in zip(sample.conversations, grounded, strict=True)
         ]
     elif sample.text and sample.text.strip():
-        grounded = _grounded(sample, None, sample.text)
-        question = GROUNDED if grounded.regions else CAPTION
-        written = [Turn("human", question), Turn("gpt", write(grounded, width, height))]
+        (caption,) = _grounded(sample, {None: sample.text})
+        question = GROUNDED if caption.regions else CAPTION
+        written = [Turn("human", question), Turn("gpt", write(caption, width, height))]
     else:
         return ()
     return tuple(_with_image(written) if sample.images else written)
 
 
-def _grounded(sample: Sample, turn: int | None, text: str) -> Grounded:
-    """Return one text with its own regions; relations, which index all boxes, go along only with all regions."""
-    if not sample.regions and not sample.relations:
-        return Grounded(text)
-    # Lists first: generators are half of the time.
-    regions = tuple([region for region in sample.regions if region.turn == turn and region.start is not None])
-    whole = len(regions) == len(sample.regions)
-    relations = tuple([relation for relation in sample.relations if whole and relation.turn == turn])
-    return Grounded(text, regions, relations)
+def _grounded(sample: Sample, texts: Mapping[int | None, str]) -> list[Grounded]:
+    """Return the text of each turn, None for a caption's, with its own regions.
+
+    Relations, which index all boxes, go along only with all regions.
+    """
+    regions: dict[int | None, list[Region]] = {turn: [] for turn in texts}
+    relations: dict[int | None, list[Relation]] = {turn: [] for turn in texts}
+    for region in sample.regions:
+        if region.start is not None and region.turn in regions:
+            regions[region.turn].append(region)
+    for relation in sample.relations:
+        if relation.turn in relations:
+            relations[relation.turn].append(relation)
+    whole = len(sample.regions)
+    return [
+        Grounded(text, tuple(regions[turn]), tuple(relations[turn]) if len(regions[turn]) == whole else ())
+        for turn, text in texts.items()
+    ]
 
 
 def _with_image(turns: list[Turn]) -> list[Turn]:
