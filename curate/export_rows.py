@@ -43,7 +43,6 @@ READ = (
 AT_ONCE = 800
 """Tables of a plan whose samples are sorted at a time: some 8 M draws, which take 16 bytes of memory each."""
 
-_BLOCK_ROWS = 8192
 _NONE: tuple[float, Any] = (math.inf, None)
 
 
@@ -92,7 +91,7 @@ def of_mix(root: str, result: JobResult) -> Iterator[Row]:
             rows, wanted = _wanted(islice(ahead, AT_ONCE))
             if not rows:
                 break
-            with ExternalSort(Path(folder), rows, -(-rows // _BLOCK_ROWS)) as samples:
+            with ExternalSort(Path(folder), rows, rows) as samples:
                 for (job, recipe), draws in wanted.items():
                     for table in _made(root, made[job], recipe) if job in made else ():
                         samples.add(*draws.of(table))

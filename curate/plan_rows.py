@@ -28,7 +28,6 @@ _MEMBERS = (
 """What a row is told of its sample, where that stands of a draw by itself, and where of those that are merged."""
 
 _READ = ("component", "job", "recipe", "sample_id", "n_text_tok", "n_img_tok", "pack", "slot")
-_BLOCK_ROWS = 65_536
 
 
 class PlanRows:
@@ -55,8 +54,7 @@ class PlanRows:
     def _sort(self) -> ExternalSort:
         """Return the rows of all slices; their packs are numbered in order of steps and ranks."""
         slots = self._facts["pack_tokens"] + 1
-        blocks = -(-self._facts["samples"] // _BLOCK_ROWS)
-        found = ExternalSort(self._local, self._facts["packs"] * slots, blocks)
+        found = ExternalSort(self._local, self._facts["packs"] * slots, self._facts["samples"])
         for name in self._slices:
             for table in _drawn(f"{self._folder}/packs/{name}"):
                 pack, slot = (np.asarray(table[name].to_numpy(), np.int64) for name in ("pack", "slot"))

@@ -16,19 +16,25 @@ Ints = npt.NDArray[np.int64]
 RUN_BYTES = 16 << 20
 """Held until they are sorted and written."""
 
+BLOCK_BYTES = 8 << 20
+"""Sorted at a time when they are read again, about."""
+
+_MOST_BYTES = 1 << 30
+"""More at a time would not fit Arrow's 32-bit offsets."""
+
 
 class ExternalSort:
-    """Sorts rows of tables of one schema by keys from 0 to `bound` - 1; what is equal keeps no order.
+    """Sorts about `rows` rows of tables of one schema by keys, mostly from 0 to `bound` - 1; equal ones in any order.
 
-    The keys are cut into `blocks` ranges of one width. Runs of rows that fit in memory are sorted and written as one
-    file each, a batch for each range; what all runs hold of a range is then read and sorted together. A context
-    manager: at its end the files are gone.
+    Runs of rows that fit in memory are sorted and written as one file each, a batch for each of many ranges of keys;
+    what all runs hold of a range is then read and sorted together. How many ranges there are follows from how large the
+    rows of the first run are. A context manager: at its end the files are gone.
     """
 
-    def __init__(self, folder: Path, bound: int, blocks: int) -> None:
+    def __init__(self, folder: Path, bound: int, rows: int) -> None:
         self._folder = Path(tempfile.mkdtemp(dir=folder))
-        self._width = max(-(-bound // max(blocks, 1)), 1)
-        self._blocks = -(-bound // self._width)
+        self._bound, self._rows = bound, rows
+        self._edges: Ints | None = None
         self._held: list[tuple[pa.Table, Ints]] = []
         self._bytes, self._runs = 0, 0
 
@@ -54,22 +60,25 @@ class ExternalSort:
         with ExitStack() as opened:
             files = [opened.enter_context(pa.OSFile(str(self._file(run)), "rb")) for run in range(self._runs)]
             runs = [pa.ipc.open_file(file) for file in files]
-            for block in range(self._blocks if runs else 0):
+            for block in range(runs[0].num_record_batches if runs else 0):
                 parts = [pa.Table.from_batches([run.get_batch(block)]) for run in runs]
-                yield _sorted([part for part in parts if part.num_rows] or parts[:1])
+                yield from _in_order([part for part in parts if part.num_rows])
 
     def _write(self) -> None:
-        table = pa.concat_tables([table for table, _ in self._held])
-        keys = np.concatenate([keys for _, keys in self._held])
+        held = [table.append_column(_KEY, pa.array(keys)) for table, keys in self._held]
+        if self._edges is None:
+            mean = self._bytes / sum(table.num_rows for table in held)
+            blocks = max(int(self._rows * mean / BLOCK_BYTES), 1)
+            self._edges = np.arange(blocks + 1) * max(-(-self._bound // blocks), 1)
+            self._edges[[0, -1]] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
         self._held, self._bytes = [], 0
-        table, keys = _sorted([table.append_column(_KEY, pa.array(keys))])
-        table = table.append_column(_KEY, pa.array(keys))
-        edges = np.searchsorted(keys, np.arange(self._blocks + 1) * self._width).tolist()
-        (whole,) = table.to_batches()
-        with pa.OSFile(str(self._file(self._runs)), "wb") as file, pa.ipc.new_file(file, table.schema) as out:
-            for begin, end in pairwise(edges):
-                out.write_batch(whole.slice(begin, end - begin))
-        self._runs += 1
+        for table, keys in _in_order(held):
+            places = np.searchsorted(keys, self._edges).tolist()
+            (whole,) = table.append_column(_KEY, pa.array(keys)).to_batches()
+            with pa.OSFile(str(self._file(self._runs)), "wb") as file, pa.ipc.new_file(file, whole.schema) as out:
+                for begin, end in pairwise(places):
+                    out.write_batch(whole.slice(begin, end - begin))
+            self._runs += 1
 
     def _file(self, run: int) -> Path:
         return self._folder / f"{run}.arrow"
@@ -78,9 +87,21 @@ class ExternalSort:
 _KEY = "\x00key"
 
 
-def _sorted(parts: list[pa.Table]) -> tuple[pa.Table, Ints]:
-    """Return the rows of tables by rising keys, without that column, and these."""
+def _in_order(parts: list[pa.Table]) -> Iterator[tuple[pa.Table, Ints]]:
+    """Yield the rows of tables by rising keys, without that column, and these; at once unless they are too large."""
+    size = sum(part.nbytes for part in parts)
+    if not parts:
+        return
+    keys = [np.asarray(part[_KEY].to_numpy(), np.int64) for part in parts]
+    low, high = min(int(each.min()) for each in keys), max(int(each.max()) for each in keys)
+    if size > _MOST_BYTES and low < high:
+        middle = (low + high) // 2
+        for below in (True, False):
+            chosen = [(each <= middle) == below for each in keys]
+            yield from _in_order(
+                [part.filter(pa.array(some)) for part, some in zip(parts, chosen, strict=True) if some.any()]
+            )
+        return
     table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    keys = np.asarray(table[_KEY].to_numpy(), np.int64)
-    order = np.argsort(keys, kind="stable")
-    return table.drop_columns([_KEY]).take(pa.array(order)).combine_chunks(), keys[order]
+    order = np.argsort(np.concatenate(keys), kind="stable")
+    yield table.drop_columns([_KEY]).take(pa.array(order)).combine_chunks(), np.concatenate(keys)[order]

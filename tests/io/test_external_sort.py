@@ -21,14 +21,17 @@ def table(values: list[int]) -> pa.Table:
 
 
 @given(
-    st.lists(st.lists(st.integers(0, 999), max_size=40), max_size=8),
-    st.integers(1, 50),
+    st.lists(st.lists(st.integers(0, 1999), max_size=40), max_size=8),
+    st.sampled_from([1, 30, 500, 1 << 20]),
     st.sampled_from([1, 2000, 1 << 20]),
+    st.sampled_from([1, 300, 1 << 20]),
 )
-def test_rows_come_by_rising_keys(parts: list[list[int]], blocks: int, run: int) -> None:
+def test_rows_come_by_rising_keys(parts: list[list[int]], block: int, run: int, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(external_sort, "RUN_BYTES", run)
-        with ExternalSort(Path(folder), 1000, blocks) as rows:
+        patch.setattr(external_sort, "BLOCK_BYTES", block)
+        patch.setattr(external_sort, "_MOST_BYTES", most)
+        with ExternalSort(Path(folder), 1000, sum(map(len, parts))) as rows:
             for part in parts:
                 rows.add(table(part), np.array(part, np.int64))
             found, again = list(rows.in_order()), list(rows.in_order())
@@ -42,9 +45,10 @@ def test_rows_come_by_rising_keys(parts: list[list[int]], blocks: int, run: int)
 
 def test_its_files_are_gone_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external_sort, "RUN_BYTES", 1)
-    with ExternalSort(tmp_path, 10, 2) as rows:
+    monkeypatch.setattr(external_sort, "BLOCK_BYTES", 1)
+    with ExternalSort(tmp_path, 10, 3) as rows:
         for key in (7, 3, 5):
             rows.add(table([key]), np.array([key]))
         assert len(list(tmp_path.rglob("*.arrow"))) == 3
-        assert [keys.tolist() for _, keys in rows.in_order()] == [[3], [5, 7]]
+        assert [keys.tolist() for _, keys in rows.in_order()] == [[3], [5], [7]]
     assert not list(tmp_path.iterdir())
