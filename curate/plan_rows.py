@@ -63,14 +63,15 @@ class PlanRows:
 
 
 def _drawn(uri: str) -> Iterator[pa.Table]:
-    """Yield the rows of a file that are drawn."""
+    """Yield the rows of a file that are drawn, words as plain texts."""
     names = dict.fromkeys([*_READ, *(name for _, *both in _MEMBERS for name in both)])
     present = set(tables.column_names(uri))
     for table in tables.iter_tables(uri, [name for name in names if name in present]):
         for name in names:
             if name not in present:  # of an older plan
                 table = table.append_column(name, pa.nulls(table.num_rows, schema.MIXED.field(name).type))
-        yield table.filter(pc.is_valid(table["pack"]))
+        kinds = [field.with_type(pa.string()) if field.type == schema.WORD else field for field in table.schema]
+        yield table.filter(pc.is_valid(table["pack"])).cast(pa.schema(kinds))
 
 
 def _each_member(table: pa.Table) -> pa.Table:
