@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from curate import mixture, schema
 from curate.errors import ConfigError
-from curate.io.external_sort import ExternalSort
+from curate.io.external_sort import RUN_BYTES, ExternalSort
 from curate.layout import Layout, mix_folder
 from curate.plan_rows import COLUMNS, PlanRows
 from curate.results import JobResult
@@ -53,14 +53,20 @@ class Wanted:
     keys: mixture.Keys
     row: Ints
 
-    def of(self, table: pa.Table) -> tuple[pa.Table, Ints]:
-        """Return those rows of a table of samples that are drawn, as often as they are, and the plan's row of each."""
+    def of(self, table: pa.Table) -> Iterator[tuple[pa.Table, Ints]]:
+        """Yield those rows of a table of samples that are drawn, as often as they are, and the plan's row of each.
+
+        No more at a time than RUN_BYTES hold, or one.
+        """
         keys = mixture.keys_of(table["sample_id"].to_pylist())
         first, end = (np.searchsorted(self.keys, keys, side) for side in ("left", "right"))
         times = end - first
         before = np.cumsum(times) - times
         place = np.arange(times.sum()) + np.repeat(first - before, times)
-        return table.take(pa.array(np.repeat(np.arange(times.size), times))), self.row[place]
+        index = np.repeat(np.arange(times.size), times)
+        step = max(RUN_BYTES * table.num_rows // max(table.nbytes, 1), 1)
+        for begin in range(0, index.size, step):
+            yield table.take(pa.array(index[begin : begin + step])), self.row[place[begin : begin + step]]
 
 
 def of_job(root: str, result: JobResult) -> Iterator[Row]:
@@ -94,7 +100,8 @@ def of_mix(root: str, result: JobResult) -> Iterator[Row]:
             with ExternalSort(Path(folder), rows, rows) as samples:
                 for (job, recipe), draws in wanted.items():
                     for table in _made(root, made[job], recipe) if job in made else ():
-                        samples.add(*draws.of(table))
+                        for some, places in draws.of(table):
+                            samples.add(some, places)
                 for row in _joined(islice(behind, AT_ONCE), _numbered(samples)):
                     row["augmented"] = made[row["job"]]["augmented"] if row["recipe"] else None
                     yield row
@@ -150,7 +157,7 @@ def _joined(plan: Iterable[pa.Table], samples: Iterator[tuple[int, Sample]]) -> 
             row["sample"] = None
             while place <= number:
                 if place == number and sample.sample_id == row["member"]:  # keys of two ids may be one
-                    row["sample"] = sample
+                    row["sample"] = row["sample"] or sample
                 place, sample = next(samples, _NONE)
             if row["sample"] is not None or row["record_bytes"] is not None:
                 yield row

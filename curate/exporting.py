@@ -55,7 +55,7 @@ def write_export(
     folders = {name: storage.absolute(told["images"]) for name, told in files.items() if told["images"]}
     identity = digest_of([result.digest, wanted.model_dump(), *([folders] if folders else [])])[:8]
     folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
-    if not storage.exists(f"{folder}/manifest.json"):
+    if not _stands(folder):
         _write(result, wanted, project, root, folder, listener)
     return folder, read_json(f"{folder}/manifest.json")
 
@@ -89,6 +89,13 @@ def export_last(
     return write_export(result, wanted, project, root, listener)
 
 
+def _stands(folder: str) -> bool:
+    """Tell whether an export is written and its trainer's files are still there."""
+    if not storage.exists(f"{folder}/manifest.json"):
+        return False
+    return all(storage.exists(f"{folder}/{name}") for name in read_json(f"{folder}/manifest.json")["files"])
+
+
 def _write(
     result: JobResult, wanted: Export, project: Project, root: str, folder: str, listener: Listener | None
 ) -> None:
@@ -103,10 +110,10 @@ def _write(
     written: Exported = export(root, rows, writing, folder, files)
     if written.left_out and not written.records:
         why = ", ".join(f"{reason} {count:,}" for reason, count in written.left_out.items())
-        hint = "name the folder of its pictures (images)"
-        if not getattr(exporter, "GROUNDED", False):
-            hint += f", or --codec {result.facts.get('written', 'asv2')}"
-        raise ConfigError(f"{wanted.as_} could write no record: {why}", hint=hint if "no_size" in why else "")
+        sized = "" if getattr(exporter, "GROUNDED", False) else f", or --codec {result.facts.get('written', 'asv2')}"
+        hints = {"no_size": f"name the folder of its pictures (images){sized}", "no_picture": "--no-pictures"}
+        hint = next((hints[reason] for reason in written.left_out if reason in hints), "")
+        raise ConfigError(f"{wanted.as_} could write no record: {why}", hint=hint)
     manifest = {
         "schema": "curate.export/1",
         "of": result.digest,
@@ -130,9 +137,15 @@ def _readings(result: JobResult, writing: Writing, project: Project) -> dict[str
     for name, digest in result.facts.get("sha256", {}).items():
         if foreign.digest(told[name].uri) != digest:
             raise ConfigError(f"the file of {name} has changed since it was packed", hint=f"curate run {result.job}")
-    of_one = len({file.images for file in told.values()} - {""}) == 1 and set(result.facts["components"]) <= set(told)
-    wants = {name: bool(getattr(writing.exporter, name, False)) for name in ("SIZED", "GROUNDED", "ROOTED")}
-    how = {"sized": wants["SIZED"], "grounded": wants["GROUNDED"], "rooted": wants["ROOTED"] or not of_one}
+    images = {storage.absolute(file.images) for file in told.values() if file.images}
+    of_one = len(images) == 1 and set(result.facts["components"]) <= set(told)
+    wants = {name: bool(getattr(writing.exporter, name, False)) for name in ("SIZED", "GROUNDED", "ROOTED", "INSIDE")}
+    how = {
+        "sized": wants["SIZED"],
+        "grounded": wants["GROUNDED"],
+        "rooted": wants["ROOTED"] or not of_one,
+        "bundled": wants["INSIDE"] and writing.pictures,
+    }
     return {
         name: foreign.Reading(file, plugins.load("codecs", file.codec, project), writing.codec, **how)
         for name, file in told.items()

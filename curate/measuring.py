@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate import schema
 from curate.driver import Driver
@@ -43,7 +44,7 @@ class Measures:
         """Return the files of the lengths of a job's or a file's candidates, in order; `digest` is of those.
 
         Raises:
-            ShardError: a shard or a part could not be measured.
+            ShardError: a shard or a part could not be measured, or a file breaks off.
         """
         if isinstance(source, foreign.File):
             return self._of_file(digest, source)
@@ -61,6 +62,8 @@ class Measures:
         if wrong:
             tasks = [replace(task, work=wrong.get(task.shard, task.work)) for task in tasks]
             found = self._run(config, opened, tasks, wrong)
+        for each in found:
+            _check_whole(file.uri, each)
         return found
 
     def _config(
@@ -103,6 +106,14 @@ def _is_current(file: str, pictures: str) -> bool:
         return whole and tables.read_metadata(file).get(lengths.PICTURES, pictures) == pictures
     except ShardError:
         return False
+
+
+def _check_whole(uri: str, lengths: str) -> None:
+    """Raise ShardError where a part of a file says that nothing behind its damage can be read."""
+    told = tables.read_table(lengths, ("reason", "record_offset"))
+    broken = told.filter(pc.fill_null(pc.equal(told["reason"], foreign.BREAKS_OFF), False))
+    for offset in broken["record_offset"].to_pylist():
+        raise ShardError(f"{uri} breaks off at byte {offset:,}, what follows is not read: curate lint {uri} says why")
 
 
 def _records(file: str) -> pa.Table:

@@ -14,8 +14,13 @@ from typing import Any
 
 import yaml
 
+from curate.yamlfile import Loader
+
 _STRATEGY = re.compile(r"(first|end|random):(\d{1,9})(%?)", re.ASCII)
 _UNNAMED = re.compile(r"[^\w.-]+")
+MAX_TIMES = 1000
+"""A recipe that repeats a file more often is a mistake."""
+
 INTERNVL = "internvl"
 """The written form of InternVL's files."""
 
@@ -70,14 +75,14 @@ def _internvl(found: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         file, root, times = told.get("annotation"), told.get("root", ""), told.get("repeat_time", 1)
         if not isinstance(file, str) or not isinstance(root, str):
             raise ValueError(f"{name} names no annotation")
-        if isinstance(times, bool) or not isinstance(times, int | float) or not 0 < times < float("inf"):
-            raise ValueError(f"{name}.repeat_time is no number above 0")
+        if isinstance(times, bool) or not isinstance(times, int | float) or not 0 < times <= MAX_TIMES:
+            raise ValueError(f"{name}.repeat_time is no number above 0 and up to {MAX_TIMES}")
         images = {"images": root} if root else {}
         yield name, {"from": file, "epochs": float(times), "codec": INTERNVL, **images}
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses keys that are given twice."""
+class _Loader(Loader):
+    """Refuses keys that are given twice, too."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         _once((key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode))

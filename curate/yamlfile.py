@@ -36,7 +36,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """Refuses what makes a small file large: aliases, and nesting without end."""
 
     depth = 0
@@ -74,7 +74,7 @@ def read_all(
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.load(text, Loader=_Loader)
+        data = yaml.load(text, Loader=Loader)
         doubled = _doubled(_compose(text), ())
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -163,7 +163,7 @@ def _line(path: Path, steps: tuple[Step, ...]) -> int | None:
 
 @lru_cache(maxsize=1)
 def _compose(text: str) -> yaml.Node | None:
-    return yaml.compose(text, Loader=_Loader)
+    return yaml.compose(text, Loader=Loader)
 
 
 def _doubled(node: yaml.Node | None, here: tuple[Step, ...]) -> list[tuple[Step, ...]]:

@@ -23,6 +23,8 @@ from curate.io.sample_index import SampleIndex
 from curate.sample import Record
 
 SUFFIX = ".tar"
+INSIDE = True
+"""Pictures are in the files."""
 SIZED = True
 """Rows say how large pictures are."""
 

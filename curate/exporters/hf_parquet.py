@@ -18,6 +18,8 @@ from curate.io import beside
 from curate.sample import Record, Turn
 
 SUFFIX = ".parquet"
+INSIDE = True
+"""Pictures are in the files."""
 CODECS = ("qwen2_vl", "internvl", "paligemma", "llava", "plain")
 """Written forms of models that are trained from such files."""
 

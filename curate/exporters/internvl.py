@@ -1,4 +1,4 @@
-"""InternVL's meta file, and one JSON Lines file of annotations for each component.
+"""InternVL's meta file, and one JSON Lines file of annotations for each component and folder of its pictures.
 
 Format: OpenGVLab/InternVL internvl_chat/internvl/train/internvl_chat_finetune.py and
 shell/data/internvl_1_2_finetune_custom.json. Rows have `width` and `height`, or `width_list` and `height_list` beside
@@ -34,7 +34,7 @@ class Exporter:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
         self._rows = beside.ByComponent(folder, Path(name).stem)
-        self._roots: dict[str, str] = {}
+        self._parts: dict[tuple[str, str], str] = {}
 
     def write(self, record: Record) -> None:
         """Write one record, and its pictures; SampleError as `trainable.check_record` raises it."""
@@ -47,21 +47,29 @@ class Exporter:
             row["length"] = record.length
         row["conversations"] = beside.conversations(record.turns)
         beside.put_pictures(self._folder, record)
-        self._rows.write(record.component, row)
-        self._roots.setdefault(record.component, f"{record.elsewhere or record.folder or '.'}/")
+        self._rows.write(self._part(record.component, f"{record.elsewhere or record.folder or '.'}/"), row)
+
+    def _part(self, component: str, root: str) -> str:
+        """Return the name of the part of a component whose pictures lie in one folder: mostly there is but one."""
+        if (component, root) not in self._parts:
+            taken = set(self._parts.values())
+            names = (component, *(f"{component}-{number}" for number in range(2, len(taken) + 3)))
+            self._parts[component, root] = next(name for name in names if name not in taken)
+        return self._parts[component, root]
 
     def close(self) -> tuple[str, ...]:
         """Write the meta file; return the trainer's files, relative to the folder."""
         written = self._rows.close()
+        roots = {part: root for (_, root), part in self._parts.items()}
         meta = {
-            component: {
-                "root": self._roots[component],
+            part: {
+                "root": roots[part],
                 "annotation": name,
                 "data_augment": False,
                 "repeat_time": 1,
                 "length": rows,
             }
-            for component, (name, rows) in written.items()
+            for part, (name, rows) in written.items()
         }
         (self._folder / self._name).write_text(json.dumps(meta, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         return (self._name, *(name for name, _ in written.values()))

@@ -18,6 +18,8 @@ from curate.io import beside
 from curate.sample import Record
 
 SUFFIX = ".mds"
+INSIDE = True
+"""Pictures are in the files."""
 SIZED = True
 """Rows say how large pictures are."""
 

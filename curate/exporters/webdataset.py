@@ -13,6 +13,8 @@ from curate.io import beside, tars
 from curate.sample import Record
 
 SUFFIX = ".tar"
+INSIDE = True
+"""Pictures are in the files."""
 SIZED = True
 """Rows say how large pictures are."""
 

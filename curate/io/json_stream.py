@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
 from curate.io import storage
-from curate.io.json_window import BLOCK_BYTES, MAX_RECORD_BYTES, Window, parse
+from curate.io.json_window import BLOCK_BYTES, MAX_RECORD_BYTES, UNREAD, Window, parse
 
 _SPACE = b" \t\r\n"
 _BOMS = {b"\xff\xfe": "UTF-16 or UTF-32", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd", b"PK": "zip"}
@@ -106,7 +106,7 @@ def _elements(window: Window) -> Iterator[Found]:
         if mark not in (",", "]"):
             offset = window.offset
             what = f"{mark!r} stands where ',' or ']' must" if mark else "the file ends before the array does"
-            yield Found(index, offset, None, f"{what}, at byte {offset}; what follows is not read")
+            yield Found(index, offset, None, f"{what}, at byte {offset}; {UNREAD}")
             return
         ended = mark == "]"
         if not ended:

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 MAX_RECORD_BYTES = 64 << 20
 """A larger record is told as an error and stepped over."""
 BLOCK_BYTES = 1 << 20
+UNREAD = "what follows is not read"
+"""Ends what is said of damage that costs all that stands behind it."""
 
 _WHITE = " \t\r\n"
 _SPACE = re.compile(r"[ \t\r\n]*+")
@@ -96,7 +98,7 @@ class Window:
                 if not cut or self._ended:
                     place = self.offset + len(self._encoded(self.at, error.pos))
                     ends = "the file ends inside a record; " if cut else ""
-                    return None, f"{ends}not JSON: {error.msg} at byte {place}; what follows is not read", False
+                    return None, f"{ends}not JSON: {error.msg} at byte {place}; {UNREAD}", False
             except RecursionError:
                 return self._skip("nested too deep")
             else:
@@ -132,7 +134,7 @@ class Window:
             found = (_INSIDE if quoted else _OUTSIDE).search(self.text, self.at)
             if found is None:
                 if (depth == 0 and not quoted) or not self.drop():
-                    return None, f"{error}; its end is not found, what follows is not read", False
+                    return None, f"{error}; its end is not found, {UNREAD}", False
                 continue
             self.take(found.end() - self.at)
             mark = found[0]

@@ -74,7 +74,7 @@ def size(file: BinaryIO) -> Size:
     if found is not None and min(found) > 0:
         return found
     file.seek(0)
-    height, width = images.decode(file.read()).shape[:2]
+    height, width = images.decode(below.bounded(file)).shape[:2]
     return width, height
 
 

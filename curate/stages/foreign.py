@@ -19,8 +19,9 @@ from curate import schema
 from curate.codecs import plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding import conversation, templates
-from curate.io import json_stream, storage
+from curate.io import below, json_stream, storage
 from curate.io.json_stream import Found
+from curate.io.json_window import UNREAD
 from curate.io.sizes import Size, Sizes
 from curate.kernels import token_count
 from curate.sample import Attached, Grounded, Record, Sample, Turn, sample_id
@@ -29,8 +30,10 @@ from curate.stages.file_parts import Part
 from curate.stages.recast import Recaster
 
 BATCH_ROWS = 2048
+BREAKS_OFF = "breaks_off"
+"""Reason of damage behind which nothing of a file can be read."""
 _ANY = (1, 1)  # of a picture whose size is not asked for
-_UNKNOWN = (0, 0)
+_NONE = Attached("", None, 0, 0)
 _CHUNK = 1 << 22
 _decoded = json.JSONDecoder().raw_decode
 _HALF = re.compile("[\ud800-\udfff]")
@@ -64,8 +67,8 @@ class Reading:
     """One file on its way from the written form of `reader` to that of `writer`.
 
     Where it is `sized`, records tell how large their pictures are, as far as they or the folder of those do; where it
-    is `rooted`, they tell that folder. Where it is `grounded`, phrases and boxes stand apart from the texts, which are
-    in no written form then.
+    is `rooted`, they tell that folder; where it is `bundled`, they bring their pictures out of it. Where it is
+    `grounded`, phrases and boxes stand apart from the texts, which are in no written form then.
     """
 
     def __init__(
@@ -76,10 +79,12 @@ class Reading:
         sized: bool = False,
         grounded: bool = False,
         rooted: bool = False,
+        bundled: bool = False,
     ) -> None:
         self.file = file
         self._is_sized, self._is_grounded = sized, grounded
-        self._elsewhere = storage.absolute(file.images) if file.images and rooted else ""
+        self._is_bundled = bundled and bool(file.images)
+        self._elsewhere = storage.absolute(file.images) if file.images and rooted and not bundled else ""
         writer = plain if grounded else writer
         self._open: BinaryIO | None = None
         self._sizes = Sizes(file.images) if file.images else None
@@ -104,23 +109,30 @@ class Reading:
             OutsideError: there is no record any more: the file has changed.
         """
         told, said = self._only(self.at(row["record_offset"], row["record_bytes"]))
-        names, turns = _names(told), _turns(told)
-        sizes = [(self._size(told, name) if self._is_sized else None) or _UNKNOWN for name in names]
-        width, height = sizes[0] if names else _UNKNOWN
+        turns = _turns(told)
+        pictures = [self._attached(told, name, row["component"]) for name in _names(told)]
+        first = pictures[0] if pictures else _NONE
         return Record(
             sample_id=row["drawn"],
             component=row["component"],
             turns=turns,
-            image=names[0] if names else None,
-            picture=None,
-            width=width,
-            height=height,
+            image=first.image or None,
+            picture=first.picture,
+            width=first.width,
+            height=first.height,
             elsewhere=self._elsewhere,
-            others=tuple(Attached(name, None, *size) for name, size in zip(names[1:], sizes[1:], strict=True)),
+            others=tuple(pictures[1:]),
             said=tuple(said.get(n, Grounded(turn.value)) for n, turn in enumerate(turns)) if self._is_grounded else (),
             length=row["length"],
             pack=row["pack"],
         )
+
+    def _attached(self, record: layouts.Json, name: str, component: str) -> Attached:
+        """Return one of a record's pictures; what goes along is named below its component's folder."""
+        size = (self._size(record, name) if self._is_sized or self._is_bundled else None) or (0, 0)
+        if not self._is_bundled:
+            return Attached(name, None, *size)
+        return Attached(f"{component}/{name}", below.read(self.file.images, name), *size)
 
     def at(self, offset: int, size: int) -> Any:
         """Return the record in `size` bytes from `offset` on, with what stands between it and the next.
@@ -192,7 +204,7 @@ def _prompted(found: Found, reading: Reading, template: templates.Template, size
     key = sample_id(name, str(found.offset))
     try:
         if found.error is not None:
-            raise SampleError("bad_record", found.error)
+            raise SampleError(BREAKS_OFF if found.error.endswith(UNREAD) else "bad_record", found.error)
         told = reading.dialogue(found.record, sized)
         sizes = tuple((each.width, each.height) for each in told.pictures)
         prompt = template.segments(told.turns, len(told.pictures))

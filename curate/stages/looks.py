@@ -10,8 +10,6 @@ from curate.errors import SampleError
 from curate.io import below, images
 from curate.io.picture import Limits
 
-MAX_BYTES = 64 << 20
-"""Of a picture's file: what is larger is not read."""
 _MOST_THREADS = 16
 _WHOLE = Limits(max_side=None)
 
@@ -38,11 +36,8 @@ def looked(root: str, names: Sequence[str]) -> Iterator[Look | None]:
 
 def _look(root: str, name: str) -> Look | None:
     try:
-        with below.opened(root, name) as file:
-            data = file.read(MAX_BYTES + 1)
+        data = below.read(root, name)
     except SampleError:
-        return None
-    if len(data) > MAX_BYTES:
         return None
     sha = hashlib.sha256(data).hexdigest()
     try:

@@ -100,7 +100,8 @@ def sound_hashes(texts: pa.Array | pa.ChunkedArray) -> tuple[Places, near.Hashes
 
 def _comparable(facts: pa.Table, out: Flags) -> tuple[Places, Places, near.Hashes]:
     """Return (places, numbers of words, hashes) of those of one picture that share their words with another."""
-    one = pc.equal(pc.list_value_length(facts["shas"]), 1).to_numpy(zero_copy_only=False) & ~out
+    single = [pc.fill_null(pc.equal(pc.list_value_length(facts[name]), 1), False) for name in ("shas", "hashes")]
+    one = pc.and_(*single).to_numpy(zero_copy_only=False) & ~out  # what does not decode has no hash
     rows = np.flatnonzero(one)
     chosen = facts.select(["hashes", "words", "chain"]).take(pa.array(rows))
     places, hashes = sound_hashes(pc.list_element(chosen["hashes"], 0))

@@ -171,23 +171,37 @@ def test_internvl_finds_each_component_in_its_folder(shop: Workshop, monkeypatch
     assert manifest["pictures_in"]["one"] == f"{shop.folder}/one/"
 
 
-@pytest.mark.parametrize("name", ["llava_json", "llava_next", "qwen_vl", "ms_swift", "llama_factory", "hf_parquet"])
+@pytest.mark.parametrize("name", ["llava_json", "llava_next", "qwen_vl", "ms_swift", "llama_factory"])
 def test_a_trainer_of_one_folder_finds_pictures_of_several(shop: Workshop, name: str) -> None:
     in_folders(shop)
     folder, _ = exported(shop, name, codec="asv2")
     named = []
     for path in folder.iterdir():
         if path.suffix == ".parquet":
-            told = [row["images"][0] for row in pq.ParquetFile(path).read().to_pylist()]
-            named += [each if isinstance(each, str) else each["path"] for each in told]
+            named += [row["images"][0] for row in pq.ParquetFile(path).read().to_pylist()]
         elif path.suffix == ".jsonl":
             named += [row.get("image") or row["images"][0] for row in conforming.read_lines(path)]
         elif path.name == "mixed.json":
             named += [row["image"] for row in json.loads(path.read_bytes())]
     assert len(named) == 5
     sizes = sorted(Image.open(folder / each).size for each in named if (folder / each).is_file())
-    inside = [] if name == "hf_parquet" else [(64, 48)] * 3  # the job's pictures, which are within its rows
-    assert sizes == [(20, 50), (40, 30), *inside]
+    assert sizes == [(20, 50), (40, 30), *[(64, 48)] * 3]
+
+
+@pytest.mark.parametrize("name", ["hf_parquet", "webdataset", "energon", "mds"])
+def test_pictures_of_files_go_where_pictures_are_inside(shop: Workshop, name: str) -> None:
+    in_folders(shop)
+    path = file(shop, [record(), record(image="1.jpg"), record(image="../one/0.jpg")], "one")
+    parts = f"  one: {{from: {path}, images: {shop.folder}/one/}}\n"
+    mix(shop, f"{parts}  two: {{from: {shop.folder}/two.json, images: {shop.folder}/two/}}\n")
+    folder, manifest = exported(shop, name, codec="asv2")
+    assert (manifest["records"], manifest["left_out"]) == (2, {"bad_image": 1, "no_picture": 1})
+    if name == "hf_parquet":
+        (table,) = (pq.ParquetFile(each).read() for each in folder.glob("*.parquet"))
+        written = b"".join(row["images"][0]["bytes"] for row in table.to_pylist())
+    else:
+        written = b"".join(each.read_bytes() for each in folder.rglob("*") if each.suffix in (".tar", ".mds"))
+    assert all((shop.folder / each / "0.jpg").read_bytes() in written for each in ("one", "two"))
 
 
 def test_pictures_that_moved_are_another_export(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def picture(seed: int) -> bytes:
 
 
 def test_each_picture_is_told_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curate.stages.looks.MAX_BYTES", 100_000)
+    monkeypatch.setattr("curate.io.below.MAX_BYTES", 100_000)
     (tmp_path / "in/a").mkdir(parents=True)
     (tmp_path / "in/a/1.jpg").write_bytes(picture(1))
     (tmp_path / "in/half.jpg").write_bytes(picture(2)[:-300])
