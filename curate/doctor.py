@@ -12,12 +12,12 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from curate import planning, schema
+from curate import mix_files, planning, schema
 from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.tar_check import Tar, examined, reframed
-from curate.layout import PACKS, Layout, facts_file, lengths_folder, merged_file, sound_root
+from curate.layout import PACKS, Layout, facts_file, merged_file, sound_root
 from curate.sample import Sample
 from curate.shards import ShardTask
 from curate.stages.commit import begin, committed, tally
@@ -32,23 +32,28 @@ RECORDS = (
     "runs/*/*.json",
 )
 CACHES = (
-    (f"{lengths_folder('', '*', '*')}/*.parquet", ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
+    (mix_files.LENGTHS, ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
     (merged_file("", "*", "*"), ("dataset", "sample_id", "members")),
     (facts_file("", "*", "*"), ("place", "ids", "words")),
-    ("/mixes/*/*/steps.parquet", ("step", "packs", "tokens", "cost")),
+    (mix_files.STEPS, ("step", "packs", "tokens", "cost")),
 )
 """Tables below a root that carry no digest of their own, and columns that each has had in every version."""
 REMADE = "set aside; the next run makes it again"
 STRAY = "set aside; nothing reads it"
+GONE = "the next run makes it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it was written: where, what is wrong, and what comes of it."""
+    """One thing that is not as it was written: where, what is wrong, and what comes of it.
+
+    `rerun`: it is the next run of the job that makes it good.
+    """
 
     uri: str
     what: str
     then: str
+    rerun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Doctor:
         base = sound_root(self.root)
         plans = storage.glob(f"{base}/*/plan.json")
         caches = [(uri, columns) for pattern, columns in CACHES for uri in storage.glob(f"{base}{pattern}")]
-        if not plans and not caches:
+        if not plans and not caches and not storage.glob(f"{base}{mix_files.MANIFESTS}"):
             raise ConfigError(f"nothing curated under {self.root}", hint="curate run JOB --root URL, or curate demo")
         findings = [*self._records(base)]
         for plan in plans:
@@ -91,8 +96,10 @@ class Doctor:
                 findings += self._table(uri)
         for uri in storage.glob(f"{base}/*/augmented/*/*.parquet"):
             findings += self._derived(uri)
+        findings += [Finding(uri, "gone", GONE) for uri in mix_files.gone(base)]
         for uri, columns in caches:
             findings += self._cache(uri, columns)
+        findings += [self._aside(uri, what) for uri, what in mix_files.strangers(base)]
         for pattern in PACKS:
             for uri in storage.glob(f"{base}/mixes/*/*/{pattern}"):
                 findings += self._packs(uri, uri.rsplit("/", pattern.count("/") + 1)[0])
@@ -111,14 +118,14 @@ class Doctor:
         try:
             plan = planning.read(layout)
         except ConfigError as error:
-            yield Finding(layout.plan, error.what, "put it back from a copy, or begin again under another root")
+            yield Finding(layout.plan, error.what, "put it back from a copy, or begin again under another root", False)
             return
         names = [name for name in storage.list_names(layout.samples(), ".parquet") if name[:-8].isdigit()]
         for name in names:
             yield from self._shard(layout, int(name.removesuffix(".parquet")))
         if storage.exists(layout.manifest):
             for shard in sorted(set(range(len(plan.shards))) - {int(PurePosixPath(name).stem) for name in names}):
-                yield Finding(layout.samples(shard), "missing", "the next run makes it again")
+                yield Finding(layout.samples(shard), "missing", GONE)
 
     def _shard(self, layout: Layout, shard: int) -> Iterator[Finding]:
         """Examine the samples of a shard and the tar that they point into."""
@@ -135,7 +142,7 @@ class Doctor:
         elif tar.fault:
             if self.mend:
                 reframed(layout.images(shard), samples)
-            yield Finding(layout.images(shard), tar.fault, "written anew, every picture is sound")
+            yield Finding(layout.images(shard), tar.fault, "written anew, every picture is sound", False)
 
     def _marked(self, layout: Layout, shard: int, samples: Sequence[Sample], tar: Tar) -> Finding:
         """Mark the rows of damaged pictures as failed: the next run tries those again, and those alone."""
@@ -187,16 +194,13 @@ class Doctor:
 
     def _packs(self, uri: str, folder: str) -> Iterator[Finding]:
         """Examine rows of a mix: its manifest names them by digest; without one the mix is not done, or made again."""
-        try:
-            shards = read_json(f"{folder}/manifest.json").get("shards")
-        except (OutsideError, FileNotFoundError):
-            shards = None
+        shards = mix_files.shards(folder)
         self.tables += 1
-        if not isinstance(shards, dict):
+        if shards is None:
             return
         name = uri.removeprefix(f"{folder}/").removesuffix(".parquet")
         if name not in shards:
-            yield self._aside(uri, "a slice of another run, its manifest does not name it", STRAY)
+            yield self._aside(uri, "a slice of another run, its manifest does not name it", STRAY, False)
             return
         try:
             found = schema.columns_digest(tables.read_table(uri))
@@ -218,11 +222,11 @@ class Doctor:
             raise ShardError("its content is not what was committed")
         return table
 
-    def _aside(self, uri: str, what: str, then: str = REMADE) -> Finding:
+    def _aside(self, uri: str, what: str, then: str = REMADE, rerun: bool = True) -> Finding:
         if self.mend:
             self._keep(uri)
             storage.remove(uri)
-        return Finding(uri, what.removeprefix(f"{uri}: "), then)
+        return Finding(uri, what.removeprefix(f"{uri}: "), then, rerun)
 
     def _keep(self, uri: str) -> None:
         names = (f"{uri}.damaged{f'-{number}' if number else ''}" for number in itertools.count())

@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import Any
 
 from curate.errors import ConfigError
-from curate.io import storage, tables
+from curate.io import tables
 from curate.io.records import read_json
+from curate.plan_rows import slices
 
 COLUMNS = ("component", "job", "recipe", "dataset", "sample_id", "members", "draw", "rank", "pack", "slot", "offset")
 TOKENS = ("n_text_tok", "n_label_tok", "n_img_tok", "n_tiles", "n_images", "cost")
@@ -19,14 +20,14 @@ Row = dict[str, Any]
 
 
 class Packs:
-    """The plan in one folder `mixes/MIX/DIGEST`, local or in a store."""
+    """The plan in one folder `mixes/MIX/DIGEST`, local or in a store. Raises ShardError where it has no rows."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder.rstrip("/")
         facts = read_json(f"{self._folder}/manifest.json")["facts"]
         self.steps: int = facts["steps"]
         self.ranks: int = facts["ranks"]
-        self._slices = storage.list_names(f"{self._folder}/packs", ".parquet")
+        self._slices = slices(self._folder)
 
     def packs(self, step: int, rank: int = 0, world: int | None = None) -> list[list[Row]]:
         """Return the packs of one rank in one step, each a list of rows of MIXED in order of slots.

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import schema
+from curate.errors import ShardError
 from curate.io import storage, tables
 from curate.io.external_sort import ExternalSort
 
@@ -30,14 +31,27 @@ _MEMBERS = (
 _READ = ("component", "job", "recipe", "sample_id", "n_text_tok", "n_img_tok", "pack", "slot")
 
 
+def slices(folder: str) -> list[str]:
+    """Return the names of a plan's slices below `packs/`, none where its rows are the one file `packs.parquet`.
+
+    Raises:
+        ShardError: it has neither.
+    """
+    names = storage.list_names(f"{folder}/packs", ".parquet")
+    if not names and not storage.exists(f"{folder}/packs.parquet"):
+        mix = "".join(folder.split("/")[-2:-1]) or "NAME"
+        raise ShardError(f"{folder} has no rows, neither packs.parquet nor packs/: curate run {mix} makes them again")
+    return names
+
+
 class PlanRows:
     """The plan in one folder `mixes/MIX/DIGEST` whose manifest tells `facts`; where it is of several slices these are
-    sorted in the folder `local`, which must stay.
+    sorted in the folder `local`, which must stay. Raises ShardError where it has no rows.
     """
 
     def __init__(self, folder: str, facts: Mapping[str, Any], local: Path) -> None:
         self._folder, self._facts, self._local = folder, facts, local
-        self._slices = storage.list_names(f"{folder}/packs", ".parquet")
+        self._slices = slices(folder)
         self._sorted: ExternalSort | None = None
 
     def tables(self) -> Iterator[pa.Table]:

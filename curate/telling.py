@@ -67,8 +67,9 @@ def examined(found: "Examination", only_looked: bool) -> str:
     if not found.findings:
         return f"sound   {read}"
     lines = [f"{finding.uri}: {finding.what}   → {finding.then}" for finding in found.findings]
-    then = "only looked: without --dry-run they are set aside" if only_looked else "curate run the job again to repair"
-    return "\n".join([*lines, f"{len(lines)} finding(s)   {read}   {then}"])
+    then = "curate run the job again to repair" if any(finding.rerun for finding in found.findings) else ""
+    then = "only looked: without --dry-run they are set aside" if only_looked else then
+    return "\n".join([*lines, f"{len(lines)} finding(s)   {read}   {then}".rstrip()])
 
 
 def funnel(result: RunResult) -> str:

@@ -81,7 +81,7 @@ def test_a_damaged_table_is_named_with_the_next_step(shop: Workshop, file: str) 
     shop.run("j")
     [path] = (shop.root / "tiny").glob(f"{file}.parquet")
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(OutsideError, match="remove the file and run again"):
+    with pytest.raises(OutsideError, match="curate doctor sets it aside, then run again"):
         house = open_root(str(shop.root), shop.project)
         house.answer("select count(*) from outcomes")
 

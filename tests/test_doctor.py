@@ -1,6 +1,7 @@
 """Damage of every kind under a root is found, and the next run repairs it to the same content."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Quiet, Workshop
 
-from curate import schema
+from curate import schema, telling
 from curate.doctor import Doctor, Examination
 from curate.driver import Where
 from curate.errors import ConfigError
@@ -281,6 +282,7 @@ def test_a_slice_of_another_run_is_set_aside(mixed: Workshop) -> None:
     [finding] = examine(mixed).findings
     assert (Path(finding.uri), finding.what) == (another, "a slice of another run, its manifest does not name it")
     assert "makes it again" not in finding.then
+    assert "curate run" not in telling.examined(Examination("", 1, 0, (finding,)), only_looked=False)
     assert another.with_name("00007.parquet.damaged").exists()
     assert plans(mixed) == before
     assert examine(mixed).findings == ()
@@ -293,3 +295,84 @@ def test_a_damaged_manifest_of_a_mix_is_a_finding(mixed: Workshop) -> None:
         assert finding.uri.endswith("manifest.json")
     assert mixed.run("j").ok()
     assert examine(mixed).findings == ()
+
+
+GONE = ("mixes/j/*/packs.parquet", "mixes/j/*/steps.parquet", "mixes/placed/*/packs/00000.parquet")
+
+
+@pytest.mark.parametrize("pattern", GONE)
+@pytest.mark.parametrize("alone", [False, True], ids=["", "no lengths"])
+def test_a_file_of_a_plan_that_is_gone_is_a_finding(mixed: Workshop, pattern: str, alone: bool) -> None:
+    before = plans(mixed)
+    path = glob(mixed, pattern)
+    path.unlink()
+    if alone:
+        shutil.rmtree(mixed.root / "lengths")
+    for mend in (False, True):
+        [finding] = examine(mixed, mend).findings
+        assert (Path(finding.uri), finding.what, finding.then) == (path, "gone", "the next run makes it again")
+    said = telling.examined(examine(mixed), only_looked=False)
+    assert said.endswith("curate run the job again to repair")
+    assert mixed.run("j").ok() and mixed.run("placed").ok()
+    assert plans(mixed) == before
+    assert examine(mixed).findings == ()
+
+
+def test_steps_of_another_mix_are_set_aside(mixed: Workshop) -> None:
+    before = plans(mixed)
+    own, other = (glob(mixed, f"mixes/{name}/*/steps.parquet") for name in ("j", "placed"))
+    own.write_bytes(other.read_bytes())
+    assert len(examine(mixed, mend=False).findings) == 1 and own.exists()
+    [finding] = examine(mixed).findings
+    assert (Path(finding.uri), "set aside" in finding.then, own.exists()) == (own, True, False)
+    assert "mix 'placed', digest" in finding.what
+    assert mixed.run("j").ok()
+    assert plans(mixed) == before
+    assert examine(mixed).findings == ()
+
+
+def test_steps_of_another_digest_are_set_aside(mixed: Workshop) -> None:
+    own = glob(mixed, "mixes/j/*/steps.parquet")
+    table = pq.ParquetFile(own).read()
+    place = table.column_names.index("digest")
+    pq.write_table(table.set_column(place, "digest", pa.array(["0" * 16] * table.num_rows)), own)
+    assert [Path(finding.uri) for finding in examine(mixed).findings] == [own]
+
+
+@pytest.fixture
+def recipes(workshop: Workshop) -> Workshop:
+    """A root of a mix that measures a job, its children, and a file; the job's lengths are two files for each."""
+    workshop.captions(count=8, shard_rows=4)
+    workshop.write("jobs/mine.yaml", "from: tiny\naugment: [square_pad]\n")
+    turns = [{"from": "human", "value": "what"}, {"from": "gpt", "value": "that"}]
+    workshop.write("theirs.json", json.dumps([{"conversations": turns}]))
+    workshop.tokenizer()
+    parts = "\n  a: {from: mine}\n  b: {from: mine, derived: square_pad}\n"
+    parts += f"  theirs: {{from: {workshop.folder}/theirs.json}}"
+    workshop.write("jobs/j.yaml", f"mix: {parts}\ntokens: {{tokenizer: {workshop.folder}/tokenizer.json}}\n")
+    workshop.run("j")
+    return workshop
+
+
+@pytest.mark.parametrize("kind", ["theirs", "recipe"])
+def test_lengths_of_another_component_are_set_aside(recipes: Workshop, kind: str) -> None:
+    before = plans(recipes)
+    assert examine(recipes).findings == ()
+    by_recipe = {
+        pq.ParquetFile(path).read()["recipe"][0].as_py(): path
+        for path in recipes.root.glob("lengths/mine/*/00001.parquet")
+    }
+    own = by_recipe[""]
+    other = by_recipe["square_pad"] if kind == "recipe" else glob(recipes, "lengths/theirs/*/00000.parquet")
+    own.write_bytes(other.read_bytes())
+    # Of two files of one job, which is the stranger cannot be told: both are measured again.
+    wrong = {own, own.with_name("00000.parquet")} if kind == "recipe" else {own}
+    for mend in (False, True):
+        found = examine(recipes, mend).findings
+        assert {Path(finding.uri) for finding in found} == wrong
+        assert all(("job 'theirs'" if kind == "theirs" else "recipe '") in finding.what for finding in found)
+    assert not any(path.exists() for path in wrong)
+    glob(recipes, "mixes/j/*/manifest.json").unlink()
+    assert recipes.run("j").ok()
+    assert plans(recipes) == before
+    assert examine(recipes).findings == ()

@@ -8,7 +8,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
 
 from curate import cli, plans
-from curate.errors import ConfigError
+from curate.errors import ConfigError, ShardError
+from curate.export_job import Export
+from curate.exporting import export_last
 from curate.packs import Packs
 from curate.plugins import Project
 from curate.views import open_root
@@ -105,3 +107,16 @@ def test_any_step_on_any_divisor_of_the_ranks(shop: Workshop) -> None:
     for asked in ((0, 0, 3), (0, 4, 4), (plan.steps, 0, 1), (-1, 0, 1), (0, 0, 0)):
         with pytest.raises(ConfigError):
             plan.packs(*asked)
+
+
+def test_a_plan_whose_rows_are_gone_says_what_makes_them(shop: Workshop) -> None:
+    result = shop.run("mixed").jobs[-1]
+    folder = shop.root / "mixes/mixed" / result.digest
+    (folder / "packs.parquet").unlink()
+    said = rf"{folder} has no rows, .*: curate run mixed makes them again"
+    with pytest.raises(ShardError, match=said):
+        Packs(f"{folder}/")
+    with pytest.raises(ShardError, match=said):
+        export_last("mixed", Export(as_="llava_json", codec="plain"), shop.project, str(shop.root))
+    shop.run("mixed")
+    assert Packs(str(folder)).packs(0)

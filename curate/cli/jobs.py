@@ -189,6 +189,8 @@ def explain(
 ) -> None:
     """Tell a sample's whole journey: source row, fetch, every score, every verdict, children, mixes.
 
+    Of a record of a file of others: the file, its place there, what is read there, its mixes.
+
     Examples:  curate explain 7c1f09
     """
     with exits.console(json) as console:

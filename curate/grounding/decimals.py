@@ -254,15 +254,20 @@ def find(text: str, form: Bare, padded: tuple[int, int] | None = None) -> Ground
 
 
 def _unpadded(boxes: tuple[Box, ...], size_wh: tuple[int, int], form: Bare, position: int) -> tuple[Box, ...]:
-    """Return `from_pad` of each box; raise for one in the padding, which never is cut to nothing."""
+    """Return `from_pad` of each box; raise for one in the padding, which never is cut to nothing.
+
+    A box may reach a `unit` into the padding. Where that is of an odd number of pixels some writers centre the picture
+    half a pixel farther than `to_pad`, and round that: so much more is read at the right and at the bottom.
+    """
     found = []
     (width, height), side = size_wh, max(size_wh)
     near_x, near_y = form.unit * side / width + 1e-9, form.unit * side / height + 1e-9
     first_x, first_y = (side - width) // 2 / width, (side - height) // 2 / height
+    last_x, last_y = (side + width) / 2 / width + near_x, (side + height) / 2 / height + near_y
     for box in boxes:
         x0, y0, x1, y1 = moved = from_pad(box, width, height)
         a, b, c, d = box[0] * side / width, box[1] * side / height, box[2] * side / width, box[3] * side / height
-        far = a < first_x - near_x or b < first_y - near_y or c > first_x + 1 + near_x or d > first_y + 1 + near_y
+        far = a < first_x - near_x or b < first_y - near_y or c > last_x or d > last_y
         if far or (x0 == x1 and a < c) or (y0 == y1 and b < d):
             seen = f"{list(box)}, of a picture of {width} x {height}"
             hint = "did you mean a form of the picture as it is?"

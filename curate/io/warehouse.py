@@ -12,6 +12,7 @@ from curate.errors import ConfigError, CurateError, OutsideError
 from curate.io import storage
 
 BATCH_ROWS = 4096
+_DAMAGED = "curate doctor sets it aside, then run again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Warehouse:
                 self._reach(relation[0])
                 self._connection.read_parquet(list(relation), union_by_name=True).create_view(name)
             except duckdb.Error as error:
-                raise OutsideError(f"{name}: {_first_line(error)}: remove the file and run again") from error
+                raise OutsideError(f"{name}: {_first_line(error)}: {_DAMAGED}") from error
 
     def view(self, name: str, sql: str) -> None:
         """Make `name` a view: one SELECT without parameters.
@@ -139,7 +140,7 @@ def _named(error: Exception) -> CurateError:
     """A damaged file of ours is an outside failure; anything else is a mistake in the SQL."""
     said = _first_line(error)
     if isinstance(error, duckdb.IOException) or ".parquet" in said:
-        return OutsideError(f"{said}: remove the file and run again")
+        return OutsideError(f"{said}: {_DAMAGED}")
     return ConfigError(said)
 
 
