@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate import inventory, mix_checks, plugins, schema
-from curate.catalog import Catalog, expand, load_catalog
+from curate import inventory, mix_checks, plugins, recipes, schema
+from curate.catalog import load_catalog
 from curate.errors import ConfigError, nearest
 from curate.export_job import Export
 from curate.io.warehouse import Warehouse, parameters, read_sql
 from curate.job import CurateJob, Job, job_path, read_job
-from curate.mix_job import MixJob, component_job, jobs_below
+from curate.mix_job import Component, MixJob, component_job, jobs_below
 from curate.plugins import Project
 from curate.yamlfile import Step, dotted, mistake
 
@@ -35,44 +35,22 @@ def check(name: str, project: Project) -> list[ConfigError]:
     return list(_check(name, project, (), set()))
 
 
-def warnings(name: str, project: Project) -> list[ConfigError]:
-    """Return what would stop a run here and now, though the files are in order: variables that are not set."""
-    found: list[ConfigError] = []
-    for name_of, catalog in sorted(_catalogs(name, project, set()).items()):
-        for uri in catalog.uri:
-            try:
-                expand(uri, f"catalogs/{name_of}.yaml")
-            except ConfigError as error:
-                found.append(error)
-    return found
-
-
 def items(name: str, project: Project) -> list[inventory.Item]:
     """Return the files and folders that a sound job and the mixes below it need of the disk, and which are there."""
     mixes = [(path.stem, job) for path, job in in_order(name, project) if isinstance(job, MixJob)]
-    return list(dict.fromkeys(item for stem, job in mixes for item in inventory.inventory(stem, job)))
-
-
-def _catalogs(name: str, project: Project, seen: set[str]) -> dict[str, Catalog]:
-    """Return the catalogs that a job reads, and those of the jobs that a mix draws from; faulty ones are left out."""
-    try:
-        path = job_path(name, project)
-        job = None if path.stem in seen else read_job(path)[0]
-        seen.add(path.stem)
-        if isinstance(job, CurateJob):
-            return {job.from_: load_catalog(job.from_, project)}
-    except ConfigError:
-        return {}
-    below = jobs_below(job) if job else []
-    return {key: each for one in below for key, each in _catalogs(one, project, seen).items()}
+    return inventory.inventory(mixes)
 
 
 def _check(name: str, project: Project, above: tuple[str, ...], seen: set[str]) -> Iterator[ConfigError]:
-    """Yield the mistakes in a job not `seen` yet, and in those below it; `above` are the mixes that lead to it."""
+    """Yield the mistakes in a job not `seen` yet, and in those below it; `above` are the mixes that lead to it.
+
+    That it is not there the mix above says, by its place.
+    """
     try:
         path = job_path(name, project)
     except ConfigError as error:
-        yield error
+        if not above:
+            yield error
         return
     if path.stem in seen:
         return
@@ -208,7 +186,7 @@ def _check_mix(
             circle = " > ".join((*above[above.index(reference) :], reference))
             yield mistake(path, (*steps, "from"), f'"{reference}" draws from itself: {circle}')
             continue
-        yield from _check_component(path, (*steps, "from"), reference, component.derived, project)
+        yield from _check_component(path, (*steps, "from"), component, project)
         yield from _check(reference, project, above, seen)
     yield from _check_export(path, job.export, project)
 
@@ -227,18 +205,27 @@ def _is_mix(reference: str, project: Project) -> bool:
 
 
 def _check_component(
-    path: Path, steps: tuple[Step, ...], reference: str, derived: str | None, project: Project
+    path: Path, steps: tuple[Step, ...], component: Component, project: Project
 ) -> Iterator[ConfigError]:
+    reference, derived = component_job(component.from_), component.derived
     try:
         drawn_from, _ = read_job(job_path(reference, project))
     except ConfigError as error:
-        yield mistake(path, steps, error.what, error.hint)
+        hint = f"a recipe is the whole of a mix:  mix: {component.from_}" if _is_recipe(component.from_) else error.hint
+        yield mistake(path, steps, error.what, hint)
         return
     if isinstance(drawn_from, CurateJob) and derived is not None:
         made = ["+".join(chain) for chain in drawn_from.augment]
         if derived not in made:
             where = (*steps[:-1], "derived")
             yield mistake(path, where, f'"{reference}" derives nothing named "{derived}"', nearest(derived, made))
+
+
+def _is_recipe(reference: str) -> bool:
+    try:
+        return reference.endswith(".yaml") and bool(recipes.components(reference))
+    except ValueError:
+        return False
 
 
 def _check_export(path: Path, export: Export | None, project: Project) -> Iterator[ConfigError]:

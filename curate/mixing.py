@@ -57,7 +57,7 @@ class Mixing:
             ConfigError: a file of records is not there.
             ShardError: a component has nothing to draw, or too little for what it must give.
         """
-        for error in inventory.missing(inventory.inventory(self.name, self.job)):
+        for error in inventory.missing(inventory.files(self.name, self.job)):
             raise error
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
         done = storage.exists(f"{folder}/manifest.json")

@@ -119,7 +119,8 @@ def _translate(path: Path, model: type[BaseModel], item: dict[str, Any]) -> Conf
     plain = _WANTED.get(item["type"])
     if plain:
         return mistake(path, steps, f"must be {plain} (got {got!r:.60})")
-    return mistake(path, steps, f"{item['msg'].removeprefix('Value error, ')} (got {got!r:.60})")
+    what = item["msg"].removeprefix("Value error, ")
+    return mistake(path, steps, what if isinstance(got, str) and got and got in what else f"{what} (got {got!r:.60})")
 
 
 def _keys_at(model: type[BaseModel], steps: tuple[Step, ...]) -> list[str]:

@@ -1,13 +1,17 @@
 """Every mistake in a job is found before anything runs, at its place, with the nearest name; sound jobs have none."""
 
+import json
 from pathlib import Path
 
 import pytest
 from conftest import Workshop
 
-from curate.checks import check, loaded, warnings
+from curate.check_warnings import warnings
+from curate.checks import check, loaded
 from curate.errors import ConfigError
-from curate.plugins import Project, names
+from curate.io import json_stream
+from curate.plugins import Project, load, names
+from curate.sample import Grounded, Region
 
 SHIPPED = Project("/nowhere")
 GOOD_BOXES = "{min_area: 0, max_area: 1, min_score: 0, max_out_of_frame: 1, max_duplicate_iou: 1}"
@@ -160,6 +164,35 @@ def test_a_mix_of_a_mix(workshop: Workshop) -> None:
     assert "jobs/inner.yaml" in found.file
 
 
+def test_a_job_that_is_absent_from_a_mix_is_told_once_for_each_place(workshop: Workshop) -> None:
+    workshop.write("jobs/inner.yaml", "mix: {a: {from: nope}}\n")
+    found = said(workshop, "mix: {a: {from: jobs/nope}, b: {from: nope}, c: {from: inner}}")
+    assert [(each.what, each.where, Path(each.file).name.split(":")[0]) for each in found] == [
+        ('unknown job "nope"', "mix.a.from", "mine.yaml"),
+        ('unknown job "nope"', "mix.b.from", "mine.yaml"),
+        ('unknown job "nope"', "mix.a.from", "inner.yaml"),
+    ]
+
+
+def test_a_recipe_is_no_component(workshop: Workshop) -> None:
+    recipe = workshop.write("rec/next.yaml", "datasets: [{json_path: a.json}]\n")
+    [found] = said(workshop, f"mix: {{a: {{from: {recipe}}}}}")
+    assert (found.where, found.hint) == ("mix.a.from", f"a recipe is the whole of a mix:  mix: {recipe}")
+    for other in ("datasets: 3\n", "a: [\n"):
+        workshop.write("rec/next.yaml", other)
+        [found] = said(workshop, f"mix: {{a: {{from: {recipe}}}}}")
+        assert "a file, or the name of a job" in found.hint
+
+
+def test_a_mistake_in_a_recipe_names_it_once(workshop: Workshop) -> None:
+    recipe = workshop.write("rec/twice.yaml", "datasets: [{json_path: a.json}]\ndatasets: [{json_path: b.json}]\n")
+    [found] = said(workshop, f"mix: {recipe}")
+    assert found.what == f"{recipe}: the key 'datasets' is given twice"
+    recipe = workshop.write("rec/none.yaml", "datasets: 3\n")
+    [found] = said(workshop, f"mix: {recipe}")
+    assert found.what.endswith(f"(got {str(recipe)!r:.60})")
+
+
 def test_a_circle_of_mixes_ends(workshop: Workshop) -> None:
     workshop.write("jobs/other.yaml", "mix: {a: {from: mine}}\n")
     assert any("draws from itself" in each.what for each in said(workshop, "mix: {b: {from: other}}"))
@@ -227,6 +260,93 @@ def test_a_job_that_is_absent(workshop: Workshop) -> None:
     [found] = check("demoo", workshop.project)
     assert "unknown job" in found.what
     assert "demo" in found.hint
+
+
+BOX = ((0.02, 0.1, 0.75, 0.9), (0.3, 0.4, 0.55, 0.95), (0.1, 0.2, 0.31, 0.4))
+
+
+def records(codec: str, count: int = 5) -> str:
+    """Return a file of records as JSON, `count` of them with a box each as a codec writes it."""
+    encode = load("codecs", codec, SHIPPED).encode
+    regions = [Region("red dog", (BOX[n % 3],), start=2, end=9) for n in range(count)]
+    said = [encode(Grounded("a red dog", (region,)), 640, 480) for region in regions]
+    turns = [[{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": text}] for text in said]
+    return json.dumps([{"image": "1.jpg", "conversations": each} for each in turns])
+
+
+FORMS = ("asv2", "asv2_unpadded", "internvl", "llava", "shikra", "svit", "qwen_vl", "qwen2_vl", "kosmos2", "florence2")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_in_another_form_is_a_warning(workshop: Workshop, form: str) -> None:
+    file = workshop.write("theirs.json", records(form))
+    alike = ("asv2", "asv2_unpadded", "internvl")
+    silent = alike if form in alike else (form,)
+    for other in (*FORMS, "plain"):
+        text = f"mix: {{a: {{from: {file}}}}}\nexport: {{as: llava_json, codec: {other}}}"
+        assert said(workshop, text) == []
+        found = warnings("mine", workshop.project)
+        assert len(found) == (other not in silent), (form, other)
+        for each in found:
+            like = silent[0]
+            assert each.what == f"its records look like {like}, and are read as {other}"
+            assert (each.where, each.hint.startswith(f"codec: {like}")) == ("mix.a", True)
+            assert each.file.endswith("jobs/mine.yaml:1")
+    said(workshop, f"mix: {{a: {{from: {file}, codec: {form}}}, b: {{from: {file}, codec: plain}}}}")
+    assert warned(workshop) == []
+
+
+def test_numbers_filled_with_zeros_are_none_of_internvls(workshop: Workshop) -> None:
+    texts = [f"a <ref>dog</ref><box>[[{n:03d}, 045, 700, 800]]</box>" for n in range(5)]
+    for other, form in (("[[", "internvl"), ("[[7, 100, 200, 300], [", None)):
+        lines = [{"conversations": [{"from": "gpt", "value": text.replace("[[", other)}]} for text in texts]
+        file = workshop.write("theirs.jsonl", "\n".join(map(json.dumps, lines)))
+        said(workshop, f"mix: {{a: {{from: {file}}}}}\nexport: {{as: internvl}}")
+        found = warnings("mine", workshop.project)
+        assert [each.hint for each in found] == (["codec: asv2 or asv2_unpadded"] if form else [])
+
+
+def test_a_recipes_files_are_looked_at_and_those_of_mixes_below(workshop: Workshop) -> None:
+    file = workshop.write("theirs.json", records("qwen_vl"))
+    recipe = workshop.write("next.yaml", f"datasets: [{{json_path: {file}}}]\n")
+    workshop.write("jobs/below.yaml", f"mix: {recipe}\nexport: {{as: llava_next}}\n")
+    assert said(workshop, "mix: {a: {from: below}}") == []
+    [found] = warnings("mine", workshop.project)
+    assert found.what == "its records look like qwen_vl, and are read as llava"
+    assert (found.where, found.hint) == ("mix.theirs", "codec: qwen_vl")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"conversations": 3}',
+        '[{"conversations": [3, {"value": 4}, {"from": "gpt"}]}, 7, null]',
+        "\x00\x01",
+        records("llava", 1)[:-1] + "," + records("qwen_vl", 1)[1:],
+        json.dumps([{"conversations": [{"from": "gpt", "value": "<box>(1,2),(3"}]}] * 9),
+        json.dumps([{"conversations": [{"from": "gpt", "value": "see <loc>https://x</loc> or [0.1, 2]"}]}] * 9),
+        json.dumps([{"conversations": [{"from": "gpt", "value": "words alone"}]}] * 400) + "\n" + records("llava"),
+        json.dumps([{"conversations": [{"from": "gpt", "value": "<box>" * 10**5}]}] * 3),
+    ],
+)
+def test_a_file_whose_form_is_not_sure_is_none(workshop: Workshop, text: str) -> None:
+    file = workshop.write("theirs.json", text)
+    parts = f"a: {{from: {file}}}, b: {{from: /gone.json}}, c: {{from: '${{NO_VARIABLE}}.json'}}"
+    assert said(workshop, f"mix: {{{parts}}}") == []
+    assert warned(workshop) == []
+
+
+def test_of_a_large_file_the_beginning_is_read(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = workshop.write("theirs.json", records("llava", 1000))
+    read = []
+    found = json_stream.records
+    monkeypatch.setattr(json_stream, "records", lambda uri: (read.append(each) or each for each in found(uri)))
+    said(workshop, f"mix: {{a: {{from: {file}}}}}")
+    assert len(warned(workshop)) == 1
+    assert len(read) == 300
 
 
 def test_loaded_raises_the_first(workshop: Workshop) -> None:

@@ -242,6 +242,35 @@ def test_sql_with_a_mistake_is_named_by_its_own_file(shop: Workshop) -> None:
     assert errors(inside("run", *words, "--dry-run").stdout) == [found]
 
 
+def test_check_lists_each_folder_of_pictures_once(shop: Workshop) -> None:
+    record = '[{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}]'
+    for name in ("one.json", "two.json", "three.json", "there/1.jpg", "root/1.jpg"):
+        shop.write(name, record)
+    file = f"from: {shop.folder}"
+    shop.write(
+        "jobs/below.yaml", f"mix: {{e: {{{file}/one.json, images: {shop.folder}/there}}}}\npictures: {{root: /no}}\n"
+    )
+    parts = (
+        f"  a: {{{file}/one.json, images: {shop.folder}/there/}}\n"
+        f"  b: {{{file}/two.json, images: {shop.folder}/gone}}\n"
+        f"  c: {{{file}/three.json}}\n  e: {{from: below}}\n"
+        f"  d: {{{file}/three.json, images: {shop.folder}/x/../there}}\n"
+    )
+    shop.write("jobs/mixed.yaml", f"mix:\n{parts}pictures: {{root: {shop.folder}/root}}\n")
+    found = inside("check", "mixed", "--project", str(shop.folder), "--json")
+    folders = [item for item in one_object(found.stdout)["inventory"] if item["kind"] == "folder"]
+    told = [(item["name"], item["state"], item["found"], item["where"]) for item in folders]
+    assert told == [
+        ("pictures", "missing", 0, "pictures.root"),
+        ("e", "present", 1, "mix.e.images"),
+        ("pictures", "present", 1, "pictures.root"),
+        ("b", "missing", 0, "mix.b.images"),
+    ]
+    assert found.returncode == 1
+    last = inside("check", "mixed", "--project", str(shop.folder)).stdout.splitlines()[-1]
+    assert last == "mixed: no mistakes, but 2 folder(s) missing"
+
+
 def test_check_tells_what_a_mix_lacks_on_the_disk(shop: Workshop) -> None:
     folders = f"pictures: {{root: {shop.folder}, folders: {{there: 1, short: 2, gone: , none: 5}}}}\n"
     parts = "".join(f"  {name}: {{from: {shop.folder}/{name}.json}}\n" for name in ("one", "two"))
@@ -255,13 +284,15 @@ def test_check_tells_what_a_mix_lacks_on_the_disk(shop: Workshop) -> None:
         assert inside(*words, "--json").returncode == found.returncode
         return found.returncode, found.stdout.splitlines()[-1]
 
+    record = '[{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}]'
     pictures = "2 folder(s) missing, 1 folder(s) short"
     assert told() == (2, f"mixed: no mistakes in it, but it cannot run: 2 file(s) missing, {pictures}")
-    shop.write("one.json", "[{}]")
+    shop.write("one.json", record)
     assert told() == (2, f"mixed: no mistakes in it, but it cannot run: 1 file(s) missing, {pictures}")
-    shop.write("two.json", "")
-    assert told() == (1, f"mixed: no mistakes, but 1 file(s) short, {pictures}")
-    shop.write("two.json", "[{}]")
+    for empty in ("", "[]", "[{}]", " [\n]\n", "\ufeff[]", '{"id": 1}'):
+        shop.write("two.json", empty)
+        assert told() == (1, f"mixed: no mistakes, but 1 file(s) short, {pictures}")
+    shop.write("two.json", record)
     assert told() == (1, f"mixed: no mistakes, but {pictures}")
     for name in ("short/2.jpg", "gone/1.jpg", *(f"none/{n}.jpg" for n in range(5))):
         shop.write(name, "x")

@@ -9,7 +9,7 @@ from curate.listing import described
 from curate.plugins import FILES, KINDS, Project
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *FILES])
+@pytest.mark.parametrize("kind", [*KINDS, *FILES, "models", "templates"])
 def test_everything_shipped_says_what_it_is(kind: str) -> None:
     rows = described(kind, Project("/nowhere"))
     assert rows

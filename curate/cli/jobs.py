@@ -67,13 +67,15 @@ def run(
 
 
 def _refuse(job: str, project: "Project", console: "Console") -> None:
-    """End here when the job has mistakes, all of them named."""
-    from curate import checks
+    """End here when the job has mistakes, all of them named; what only may go wrong is said."""
+    from curate import check_warnings, checks
 
     mistakes = checks.check(job, project)
     if mistakes:
         console.errors(mistakes)
         raise typer.Exit(exits.CONFIG)
+    for each in check_warnings.warnings(job, project):
+        console.say(f"warning {each}")
 
 
 @app.command()
@@ -91,13 +93,13 @@ def check(
                curate check jobs/cc12m.yaml --probe 200
     """
     with exits.console(json) as console:
-        from curate import checks, inventory, telling
+        from curate import check_warnings, checks, inventory, telling
         from curate import probe as probing
 
         where = project_at(project, job)
         mistakes = checks.check(job, where)
         items = [] if mistakes else checks.items(job, where)
-        told, text = telling.checked(job, mistakes, checks.warnings(job, where), items)
+        told, text = telling.checked(job, mistakes, check_warnings.warnings(job, where), items)
         probed = probing.probe_all(job, where, probe) if probe and not mistakes else []
         body = {**told, "probes": [asdict(found) for found in probed]}
         console.result(body, "\n".join([text, *map(telling.probed, probed)]))
@@ -113,12 +115,17 @@ def check(
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str, typer.Argument(help="datasets, sources, scorers, filters, augmenters, codecs, exporters, jobs, reports")
+        str,
+        typer.Argument(
+            help="datasets, sources, scorers, filters, augmenters, codecs, exporters, jobs, reports, models, templates"
+        ),
     ],
     project: Folder = None,
     json: Json = False,
 ) -> None:
     """List what there is of a kind, with what each is.
+
+    Models and templates are what `tokens:` of a mix takes.
 
     Examples:  curate list scorers
                curate list jobs --project my-project

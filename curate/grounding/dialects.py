@@ -12,6 +12,8 @@ _JSON = rf"\s*+\[\s*+{_N}\s*+(?:,\s*+{_N}\s*+){{3}}\]\s*+"
 _JSON_LIST = re.compile(rf"\s*+\[(?:{_JSON}(?:,{_JSON})*+|\s*+)\]\s*+")
 _POINTS = re.compile(rf"\s*+\(\s*+{_N}\s*+,\s*+{_N}\s*+\)\s*+,\s*+\(\s*+{_N}\s*+,\s*+{_N}\s*+\)\s*+")
 _REC_MARKER = r"<box>\s*+\[\s*+\[|<pred>"
+_SHIKRA = r"<ph_st>|\[(?:0\.[0-9]{3},){3}0\.[0-9]{3};|(?<=\w)\[(?:[01]\.[0-9]{3},){3}[01]\.[0-9]{3}\]"
+"""Of one box there is no blank before it, as Pink has."""
 _BARE = re.compile(r"\[[-+0-9.eE,;\s]*+\]")
 _REC = {"<ref>": "</ref>", "<pred>": "</pred>", "<box>": "</box>"}
 _QWEN2 = {"<|object_ref_start|>": "<|object_ref_end|>", "<|box_start|>": "<|box_end|>"}
@@ -65,7 +67,7 @@ _ALL = (
     _form("svit", "<st>|<ed>", "original", {"<st>": "<ed>"}, None, _BARE),
     _form("gvc", "<g_s>|<g_e>", "none", {"<g_s>": "<g_e>"}),
     _form("glamm", r"</p>\s*\[SEG\]", "none", {"<p>": "</p>"}),
-    _form("shikra", r"<ph_st>|\[(?:0\.[0-9]{3},){3}0\.[0-9]{3};", "square_pad", {"<ph_st>": "<ph_ed>"}, None, _BARE),
+    _form("shikra", _SHIKRA, "square_pad", {"<ph_st>": "<ph_ed>"}, None, _BARE),
     _form("pink", "</?(?:loc|des|cls|rel)>", "original", _MARKS, None, _BARE),
     _form("llava", r"\[(?:[01]\.[0-9]{1,3}, ){3}[01]\.[0-9]{1,3}\]", "square_pad", {}, None, _BARE),
 )  # fmt: skip
@@ -80,16 +82,43 @@ TOKENS = {"kosmos2": r"<patch_index_[0-9]", "florence2": r"<loc_[0-9]", "paligem
 """Forms of location tokens, told by these markers and read by their codecs alone."""
 
 
+_MARKERS = {name: form.marker for name, form in DIALECTS.items()} | {n: re.compile(m) for n, m in TOKENS.items()}
+_UNTAGGED = ("shikra", "llava")
+
+_BOXES = re.compile(r"<box>\[\[[^<]*+")
+_ZEROS = re.compile(r"[\[ ]0[0-9]{1,2}[,\]]")
+_NO_ZEROS = re.compile(r"[\[ ][0-9]{1,2}[,\]]")
+
+
+def written_in(text: str) -> str | None:
+    """Return the one form that the markers of a text belong to; None where there are none, or those of several.
+
+    Bare numbers beside the tags of another form are of that one.
+    """
+    found = [name for name, marker in _MARKERS.items() if marker.search(text)]
+    tagged = [name for name in found if name not in _UNTAGGED]
+    found = tagged or found
+    return found[0] if len(found) == 1 else None
+
+
+def alike(form: str, texts: list[str]) -> tuple[str, ...]:
+    """Return the forms that texts told as `form` may be in, the likeliest first.
+
+    InternVL writes no 7 as 007, as files of All-Seeing v2 do.
+    """
+    if form != "asv2":
+        return (form,)
+    boxes = [found[0] for text in texts for found in _BOXES.finditer(text)]
+    padded = any(map(_ZEROS.search, boxes)) and not any(map(_NO_ZEROS.search, boxes))
+    return ("asv2", "asv2_unpadded") if padded else ("asv2", "asv2_unpadded", "internvl")
+
+
 def detect(texts: list[str]) -> str | None:
     """Return the name of the form that most of the markers of some texts, JSON as it stands, belong to."""
-    counts = dict.fromkeys([*DIALECTS, *TOKENS], 0)
-    markers = {
-        **{name: form.marker for name, form in DIALECTS.items()},
-        **{n: re.compile(m) for n, m in TOKENS.items()},
-    }
+    counts = dict.fromkeys(_MARKERS, 0)
     for text in texts:
         plain = text.replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u003C", "<").replace("\\u003E", ">")
-        for name, marker in markers.items():
+        for name, marker in _MARKERS.items():
             counts[name] += sum(1 for _ in marker.finditer(plain))
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else None

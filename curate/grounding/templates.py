@@ -177,6 +177,7 @@ def _processor(system: str) -> Write:
     """Qwen's finetuning by the model's processor, data_processor.py: each text between pictures is stripped."""
 
     def write(turns: tuple[Turn, ...], pictures: int) -> Iterator[Segment]:
+        """Qwen's finetuning by the model's processor: texts between pictures are stripped, answers learnt whole."""
         yield Segment(system)
         for turn in turns:
             yield Segment(f"<|im_start|>{_ROLES[turn.role]}\n")

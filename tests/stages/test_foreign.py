@@ -86,7 +86,7 @@ def test_what_cannot_be_drawn_has_its_reason(tmp_path: Path, count: Any, faulty:
 def test_half_a_file_ends_in_a_reason(tmp_path: Path, count: Any) -> None:
     path = tmp_path / "some.json"
     path.write_text(json.dumps([record(0), record(1)])[:-20])
-    assert [row["reason"] for row in rows(path, count)] == [None, "bad_record"]
+    assert [row["reason"] for row in rows(path, count)] == [None, "breaks_off"]
 
 
 def test_sizes_are_read_where_they_count(tmp_path: Path, count: Any) -> None:
