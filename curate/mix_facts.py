@@ -1,13 +1,24 @@
 """What the manifest of a mix tells of its components: what was wanted, what was drawn, what was left out and why."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.errors import ShardError
 from curate.quotas import Budget, Wish, quotas
 from curate.stages import mix
+
+
+def check_some(candidates: Mapping[mix.Part, pa.Table]) -> None:
+    """Raise ShardError for a component all of whose candidates are left out, with the reasons why."""
+    for part, table in candidates.items():
+        if table.num_rows and not table["reason"].null_count:
+            told = sorted(Counter(table["reason"].to_pylist()).items())
+            why = ", ".join(f"{reason} {count:,}" for reason, count in told)
+            raise ShardError(f"mix: {part.name} has no samples, all are left out: {why}")
 
 
 def dropped(packed: pa.Table) -> dict[str, int]:
@@ -17,7 +28,7 @@ def dropped(packed: pa.Table) -> dict[str, int]:
 
 
 def wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> dict[str, int]:
-    """Return component → the draws that the recipe asks for, as if no candidate were left out and no share bounded.
+    """Return component → the draws that the recipe asks for, as if no candidate were left out and no bound held.
 
     Of candidates that are left out as many would have become one conversation as of the others.
     """
@@ -29,8 +40,7 @@ def wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> di
         counted = budget is None or part.epochs is not None or part.samples is not None
         size = usable.num_rows + round(left_out) if counted else usable.num_rows
         tokens = round(tokens / max(usable.num_rows, 1) * size)
-        most = part.max_epochs if part.samples is not None else None
-        wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight, most))
+        wishes.append(Wish(part.name, size, tokens, part.epochs, part.samples, part.weight))
     try:
         return quotas(wishes, budget and replace(budget, families=None))
     except ValueError:  # all candidates together would outgrow the budget

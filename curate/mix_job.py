@@ -1,6 +1,7 @@
 """What a file in jobs/ that mixes may say: components, budget, gate, token model, packs and steps."""
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -184,5 +185,5 @@ def jobs_below(job: MixJob) -> list[str]:
 
 
 def component_job(reference: str) -> str:
-    """Return the name of the job that a component draws from: `jobs/grit`, `jobs/grit.yaml` → `grit`."""
-    return reference.removeprefix("jobs/").removesuffix(".yaml")
+    """Return the name of the job that a component draws from: `jobs/grit`, `./jobs/grit.yaml` → `grit`."""
+    return str(PurePosixPath(reference)).removeprefix("jobs/").removesuffix(".yaml")

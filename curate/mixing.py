@@ -204,6 +204,7 @@ class Mixing:
             sources = {part.name: nested.get(part) or self._source(part) for part in candidates}
             candidates, gated = self._gate.passed(candidates, sources)
         candidates, merged = self._merged(candidates)
+        mix_facts.check_some(candidates)
         draws = mix.drawn(candidates, self._budget, recipe.seed)
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
         loads = Loads(facts["steps"], recipe.ranks)

@@ -13,6 +13,7 @@ from curate import schema
 from curate.errors import ShardError
 from curate.io import storage, tables
 from curate.io.external_sort import ExternalSort
+from curate.io.records import read_json
 
 Ints = npt.NDArray[np.int64]
 
@@ -34,14 +35,23 @@ _READ = ("component", "job", "recipe", "sample_id", "n_text_tok", "n_img_tok", "
 def slices(folder: str) -> list[str]:
     """Return the names of a plan's slices below `packs/`, none where its rows are the one file `packs.parquet`.
 
+    Other files are not the plan's, whoever put them there.
+
     Raises:
-        ShardError: it has neither.
+        ShardError: one that the manifest names is gone.
     """
-    names = storage.list_names(f"{folder}/packs", ".parquet")
-    if not names and not storage.exists(f"{folder}/packs.parquet"):
-        mix = "".join(folder.split("/")[-2:-1]) or "NAME"
-        raise ShardError(f"{folder} has no rows, neither packs.parquet nor packs/: curate run {mix} makes them again")
-    return names
+    said = f"{folder}/manifest.json"
+    named = sorted(read_json(said)["shards"]) if storage.exists(said) else ["packs"]
+    for name in named:
+        if not storage.exists(f"{folder}/{name}.parquet"):
+            mix = "".join(folder.split("/")[-2:-1]) or "NAME"
+            raise ShardError(f"{folder}/{name}.parquet is gone: curate run {mix} makes it again")
+    return [f"{name.removeprefix('packs/')}.parquet" for name in named if name.startswith("packs/")]
+
+
+def files(folder: str) -> list[str]:
+    """Return the files of a plan's rows; raises as `slices`."""
+    return [f"{folder}/packs/{name}" for name in slices(folder)] or [f"{folder}/packs.parquet"]
 
 
 class PlanRows:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
 
-from curate import checks, nesting, plans
+from curate import check_warnings, checks, nesting, plans
 from curate.doctor import Doctor
 from curate.errors import ConfigError
 from curate.export_job import Export
@@ -205,7 +205,7 @@ def test_a_circle_of_mixes_is_told_with_its_way(shop: Workshop) -> None:
     with pytest.raises(ConfigError, match="a > b > c > a"):
         shop.run("start")
     assert not shop.root.exists()
-    assert checks.warnings("start", shop.project) == []
+    assert check_warnings.warnings("start", shop.project) == []
 
 
 @pytest.mark.parametrize(

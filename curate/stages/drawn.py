@@ -1,6 +1,6 @@
 """Draws of a mix as candidates of another: where each lies at last, and which samples it shows."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from curate import schema
 from curate.errors import OutsideError
-from curate.io import storage, tables
+from curate.io import tables
 from curate.kernels.packplan import ranks
 from curate.stages import foreign, merge
 from curate.stages.candidates import Curated
@@ -88,16 +88,14 @@ class Drawn:
         return np.searchsorted(self.samples, self.shown.row)
 
 
-def draws(folder: str) -> pa.Table:
-    """Return the draws of the plan in a folder as DRAWS, without what that leaves out.
+def draws(files: Sequence[str]) -> pa.Table:
+    """Return the draws of a plan, whose rows are in these files, as DRAWS, without what it leaves out.
 
     Raises:
-        ShardError: a file of the plan is broken.
+        ShardError: a file is broken.
     """
-    whole = f"{folder}/packs.parquet"
-    slices = [f"{folder}/packs/{name}" for name in storage.list_names(f"{folder}/packs", ".parquet")]
     found = [DRAWS.empty_table()]
-    for uri in [whole] if storage.exists(whole) else slices:
+    for uri in files:
         rows = tables.read_table(uri, [name for name in DRAWS.names if name != "picture"])
         rows = rows.filter(pc.is_null(rows["reason"]))
         rows = rows.append_column("picture", pa.nulls(rows.num_rows, pa.string()))
