@@ -72,3 +72,12 @@ def test_what_is_no_recipe(tmp_path: Path, name: str, text: str, said: str) -> N
 def test_a_recipe_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="no recipe at"):
         components("nowhere.yaml")
+
+
+def test_what_would_grow_without_end_is_refused(tmp_path: Path) -> None:
+    bomb, often = tmp_path / "bomb.yaml", tmp_path / "often.json"
+    bomb.write_text("a: &a {k: 1}\nb: {<<: [*a, *a]}\ndatasets: [{json_path: a.json}]\n")
+    often.write_text('{"a": {"annotation": "a.json", "repeat_time": 1' + "0" * 400 + "}}")
+    for path, what in ((bomb, "alias"), (often, "repeat_time")):
+        with pytest.raises(ValueError, match=what):
+            components(str(path))

@@ -12,7 +12,7 @@ from conftest import Workshop
 from PIL import Image
 
 from curate import plugins
-from curate.errors import ConfigError
+from curate.errors import ConfigError, ShardError
 from curate.export_job import Export
 from curate.exporting import export_last
 from curate.sample import Grounded, Region
@@ -235,3 +235,27 @@ def test_a_size_that_nothing_tells_is_not_made_up(shop: Workshop, name: str) -> 
     assert b'"width": 30, "height": 20' in written
     assert b'"width": 1' not in written and b"width_list" not in written
     assert written.count(b'"width"') - written.count(b'"width": 0') == (1 if name in ("internvl", "mds") else 2)
+
+
+def test_an_export_whose_file_is_gone_is_written_again(shop: Workshop) -> None:
+    mix(shop, f"  theirs: {{from: {file(shop, [record()])}}}\n")
+    folder, _ = exported(shop, "llava_json", codec="asv2")
+    (folder / "mixed.json").unlink()
+    again, _ = exported(shop, "llava_json", codec="asv2")
+    assert again == folder and len(json.loads((folder / "mixed.json").read_bytes())) == 1
+
+
+def test_a_file_that_breaks_off_fails_the_mix(shop: Workshop) -> None:
+    path = Path(file(shop, [record(), record()]))
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(ShardError, match="breaks off at byte"):
+        mix(shop, f"  theirs: {{from: {path}}}\n")
+
+
+def test_a_gate_takes_a_picture_that_does_not_decode(shop: Workshop) -> None:
+    (shop.folder / "pics").mkdir()
+    Image.new("RGB", (64, 64), (9, 200, 30)).save(shop.folder / "pics/0.jpg")
+    (shop.folder / "pics/1.jpg").write_bytes((shop.folder / "pics/0.jpg").read_bytes()[:200])
+    path = file(shop, [record(), record(image="1.jpg")])
+    mix(shop, f"  theirs: {{from: {path}, images: {shop.folder}/pics}}\n", "gate: {}\n")
+    assert exported(shop, "llava_json", codec="asv2")[1]["records"] == 2
