@@ -135,6 +135,13 @@ class Workshop:
         made.add_special_tokens([AddedToken("</s>", normalized=False)])
         made.save(str(self.folder / "tokenizer.json"))
 
+    def captioned(self) -> "Workshop":
+        """Lay out twelve captions, a tokenizer and the job `mine` that keeps them all."""
+        self.captions(count=12, shard_rows=4)
+        self.tokenizer()
+        self.write("jobs/mine.yaml", "from: tiny\n")
+        return self
+
     def run(self, job: str, limit: int | None = None, where: Where | None = None) -> RunResult:
         asked = Run(str(self.root), self.project, where or Where("inline"), limit)
         return run(job, asked, Quiet())

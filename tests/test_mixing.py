@@ -24,10 +24,7 @@ from curate.plugins import Project
 
 @pytest.fixture
 def shop(workshop: Workshop) -> Workshop:
-    workshop.captions(count=12, shard_rows=4)
-    workshop.tokenizer()
-    workshop.write("jobs/mine.yaml", "from: tiny\n")
-    return workshop
+    return workshop.captioned()
 
 
 BOX = "<ref>it</ref><box>[[1, 2, 30, 40]]</box>"

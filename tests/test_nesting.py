@@ -31,10 +31,7 @@ BOX = "<ref>it</ref><box>[[1, 2, 30, 40]]</box>"
 
 @pytest.fixture
 def shop(workshop: Workshop) -> Workshop:
-    workshop.captions(count=12, shard_rows=4)
-    workshop.tokenizer()
-    workshop.write("jobs/mine.yaml", "from: tiny\n")
-    return workshop
+    return workshop.captioned()
 
 
 def record(number: int, picture: int | None = None, words: str = "a thing") -> dict[str, Any]:

@@ -200,20 +200,8 @@ def _told(sample: Sample, writing: Writing) -> tuple[tuple[Turn, ...], tuple[Gro
     if len(said) < len(turns):  # the question that a caption answers is nobody's words
         said.insert(0, Grounded(turns[0].value))
     elif turns and turns[0].value != written[0]:  # a picture's mark was put before it
-        said[0] = _after(turns[0].value.removesuffix(written[0]), said[0])
+        said[0] = conversation.replaced(said[0], 0, 0, turns[0].value.removesuffix(written[0]))
     return turns, tuple(said)
-
-
-def _after(opening: str, grounded: Grounded) -> Grounded:
-    """Return a text with an opening before it, and its spans where they went."""
-    by = len(opening)
-
-    def moved(place: int | None) -> int | None:
-        return None if place is None else place + by
-
-    regions = tuple(replace(one, start=moved(one.start), end=moved(one.end)) for one in grounded.regions)
-    relations = tuple(replace(one, start=moved(one.start), end=moved(one.end)) for one in grounded.relations)
-    return Grounded(opening + grounded.text, regions, relations)
 
 
 def _attached(

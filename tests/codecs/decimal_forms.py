@@ -1,5 +1,6 @@
 """What the forms whose boxes are decimals in brackets have in common: samples to write, and what must come back."""
 
+import pytest
 from hypothesis import strategies as st
 
 from curate.errors import SampleError
@@ -62,3 +63,24 @@ def share_a_mark(codec):
     assert codec.uncoded(sample) == (2, 3, 4)
     (region,) = codec.decode(codec.encode(sample, 10, 10), 10, 10).regions
     assert (region.start, region.end, len(region.boxes)) == (5, 5, 3)
+
+
+def check_rounded_edges(codec, size, halves, decimals, beyond):
+    """A box at the picture's edges, rounded in the padded frame, is cut to it; `beyond` units further it is refused.
+
+    Some writers centre the picture to half a pixel (`halves` 2) before they round: the far edge then is beyond.
+    """
+    side = max(size)
+    left, top = ((side - length) * halves // 2 / halves for length in size)
+    edges = [round(v / side, decimals) for v in (left, top, left + size[0], top + size[1])]
+    text = "a cat [{}, {}, {}, {}]"
+    box = codec.decode(text.format(*edges), *size).regions[0].boxes[0]
+    near = [codec.TOLERANCE * side / length + 0.5 / length for length in size] * 2
+    assert all(0 <= v <= 1 and abs(v - at) <= by for v, at, by in zip(box, (0, 0, 1, 1), near, strict=True))
+    for place in range(4):
+        if size[place % 2] == side:
+            continue
+        far = list(edges)
+        far[place] = round(far[place] + (-1 if place < 2 else 1) * beyond * 10**-decimals, decimals)
+        with pytest.raises(SampleError, match="a box in the padding"):
+            codec.decode(text.format(*far), *size)

@@ -3,7 +3,7 @@ import re
 
 import pytest
 from conftest import growth
-from decimal_forms import SIZES, comes_back, grounded, one, share_a_mark
+from decimal_forms import SIZES, check_rounded_edges, comes_back, grounded, one, share_a_mark
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -189,18 +189,4 @@ def test_a_box_in_the_padding_is_refused():
 @pytest.mark.parametrize("size", [(640, 427), (427, 640), (640, 429), (501, 300), (300, 501), (375, 500)])
 @pytest.mark.parametrize("halves", [1, 2])
 def test_a_rounded_box_at_the_edges_is_cut_to_the_picture(size, halves):
-    """Some writers centre the picture to half a pixel (`halves` 2) before they round: the far edge then is beyond."""
-    side = max(size)
-    left, top = ((side - length) * halves // 2 / halves for length in size)
-    edges = [round(v / side, 3) for v in (left, top, left + size[0], top + size[1])]
-    text = "a cat [{}, {}, {}, {}]".format(*edges)
-    box = shikra.decode(text, *size).regions[0].boxes[0]
-    near = [shikra.TOLERANCE * side / length + 0.5 / length for length in size] * 2
-    assert all(0 <= v <= 1 and abs(v - at) <= by for v, at, by in zip(box, (0, 0, 1, 1), near, strict=True))
-    for place in range(4):
-        if size[place % 2] == side:
-            continue
-        far = list(edges)
-        far[place] = round(far[place] + (-1 if place < 2 else 1) * 3 * 0.001, 3)
-        with pytest.raises(SampleError, match="bad_shikra: a box in the padding"):
-            shikra.decode("a cat [{}, {}, {}, {}]".format(*far), *size)
+    check_rounded_edges(shikra, size, halves, decimals=3, beyond=3)
