@@ -23,7 +23,7 @@ from curate.plugins import Project
 from curate.results import JobResult, StageBooks
 from curate.schema import digest_of
 from curate.shards import Phase, ShardTask, shard_name
-from curate.stages import augment, decide, ingest, refetch, score
+from curate.stages import augment, decide, ingest, refetch, repeats, score
 from curate.stages.commit import Committed, committed
 
 Builder = Callable[[], Any]
@@ -50,7 +50,7 @@ class Curation:
         catalog = load_catalog(self.job.from_, self.project)
         plan = planning.make(self.layout, catalog, self.project, self.job.ingest, limit)
         everything = [ShardTask(self.layout.dataset, n, part.rows, part) for n, part in enumerate(plan.shards)]
-        samples = self._ingest(everything, catalog, retry)
+        samples = self._told_apart(everything, self._ingest(everything, catalog, retry))
         if limit is None and len(samples) == len(everything):
             self._dataset_manifest(plan.digest, samples)
         tasks = [ShardTask(self.layout.dataset, n, books.rows, None) for n, books in samples.items()]
@@ -104,6 +104,27 @@ class Curation:
         if again:
             build = partial(refetch.build, refetch.Refetch(config, frozenset(causes)))
             self.driver.run(Phase("refetch", (), build, needs=ingest.NEEDS), again, self.layout.samples(), wanted)
+
+    def _told_apart(self, tasks: Sequence[ShardTask], samples: dict[int, Committed]) -> dict[int, Committed]:
+        """Mark rows whose key an earlier shard has, unless the dataset's manifest says that this was seen to."""
+        if self._stated().get("shards") == _contents({"samples": samples}):
+            return samples
+        repeated = repeats.repeated(self.layout, {shard: books.rows for shard, books in samples.items()})
+        if not repeated:
+            return samples
+        rows = sum(map(len, repeated.values()))
+        self.driver.listener.note(
+            f"{self.layout.dataset}: {rows:,} rows in {len(repeated)} shard(s) have a key that an earlier shard has: "
+            "they are left out as duplicate_key"
+        )
+        again = [replace(task, rows=samples[task.shard].rows) for task in tasks if task.shard in samples]
+        again = [replace(task, work=repeated.get(task.shard)) for task in again]
+        return self._run(Phase("keys", (), partial(repeats.build, self.layout)), again, self.layout.samples, repeated)
+
+    def _stated(self) -> dict[str, Any]:
+        """Return the dataset's manifest, empty where there is none."""
+        there = storage.exists(self.layout.manifest)
+        return read_json(self.layout.manifest) if there else {}
 
     def _score(
         self, tasks: Sequence[ShardTask], corpus: dict[int, str]
@@ -197,7 +218,7 @@ class Curation:
     def _dataset_manifest(self, plan: str, samples: dict[int, Committed]) -> None:
         """Write the dataset's manifest, unless it says already what is there."""
         shards = _contents({"samples": samples})
-        if storage.exists(self.layout.manifest) and read_json(self.layout.manifest).get("shards") == shards:
+        if self._stated().get("shards") == shards:
             return
         total = _total(samples)
         ok = total.pop("ok", 0)
