@@ -9,6 +9,7 @@ from typing import Any
 
 from curate import __version__, planning, plugins
 from curate.catalog import Catalog, load_catalog
+from curate.digests import digest_of
 from curate.driver import Driver
 from curate.errors import ConfigError
 from curate.io import storage
@@ -21,7 +22,6 @@ from curate.layout import Layout, job_folder
 from curate.manifest import Books, Manifest
 from curate.plugins import Project
 from curate.results import JobResult, StageBooks
-from curate.schema import digest_of
 from curate.shards import Phase, ShardTask, shard_name
 from curate.stages import augment, decide, ingest, refetch, repeats, score
 from curate.stages.commit import Committed, committed

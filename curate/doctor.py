@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from curate import mix_files, planning, schema
+from curate import digests, mix_files, planning, schema
 from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
 from curate.io.records import read_json
@@ -203,7 +203,7 @@ class Doctor:
             yield self._aside(uri, "a slice of another run, its manifest does not name it", STRAY, False)
             return
         try:
-            found = schema.columns_digest(tables.read_table(uri))
+            found = tables.columns_digest(uri)
             fault = "not the packs of its manifest" if found != shards[name] else ""
         except (ShardError, TypeError) as error:
             fault = str(error)
@@ -218,7 +218,7 @@ class Doctor:
         """
         self.tables += 1
         books, table = committed(uri), tables.read_table(uri)
-        if schema.content_digest(table) != books.content:
+        if digests.content_digest(table) != books.content:
             raise ShardError("its content is not what was committed")
         return table
 

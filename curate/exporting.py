@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curate import plugins
+from curate.digests import digest_of
 from curate.errors import ConfigError, ShardError, nearest
 from curate.export_job import Export
 from curate.export_rows import Row, of_job, of_mix
@@ -18,7 +19,6 @@ from curate.io.records import read_json, write_json
 from curate.layout import job_folder, mix_folder
 from curate.plugins import Project
 from curate.results import JobResult, Listener, StageBooks
-from curate.schema import digest_of
 from curate.shards import ShardReport
 from curate.stages import foreign
 from curate.stages.export import Exported, Writing, codec_of, export

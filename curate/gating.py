@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import schema
+from curate import digests
 from curate.catalog import expand
 from curate.io import storage, tables
 from curate.io.image_data import id_joins
@@ -53,7 +53,7 @@ class Gating:
 
     def made_of(self) -> dict[str, str]:
         """Return name → digest of the lists, by content."""
-        return {f"gate {each.name}": schema.content_digest(each.table) for each in self.lists}
+        return {f"gate {each.name}": digests.content_digest(each.table) for each in self.lists}
 
     def passed(
         self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, Source | Drawn]
@@ -101,7 +101,7 @@ class Gating:
         images = source.images if isinstance(source, foreign.File) and looks_at_pictures(self.said) else ""
         held = self.pictures.get(images, "0")
         looked_at = [images, held] if held != "0" else []
-        key = schema.digest_of([digest, recipe, gate.VERSION, *looked_at])[:16]
+        key = digests.digest_of([digest, recipe, gate.VERSION, *looked_at])[:16]
         path = facts_file(self.root, source.name if isinstance(source, foreign.File) else job, key)
         if not storage.exists(path):
             found = [facts_of(batch, self.project, self.warehouse) for batch in source.all_samples()]

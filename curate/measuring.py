@@ -7,7 +7,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import schema
+from curate import digests, schema
 from curate.driver import Driver
 from curate.errors import ShardError
 from curate.grounding.resolve import Policy
@@ -69,7 +69,7 @@ class Measures:
     def _config(
         self, job: str, recipe: str, digest: str, how: Sequence[object], pictures: str = ""
     ) -> lengths.Measuring:
-        key = schema.digest_of([digest, *how, (self.codec, self.phrases), self.model.identity(), lengths.VERSION])[:16]
+        key = digests.digest_of([digest, *how, (self.codec, self.phrases), self.model.identity(), lengths.VERSION])[:16]
         folder = lengths_folder(self.root, job, key)
         return lengths.Measuring(folder, job, recipe, self.codec, self.phrases, self.tokens, self.project, pictures)
 

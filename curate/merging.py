@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import plugins, schema
+from curate import digests, plugins, schema
 from curate.errors import SampleError
 from curate.grounding import dialogue
 from curate.grounding.resolve import Policy
@@ -60,7 +60,7 @@ class Merging:
         wanted = _wanted(candidates, groups)
         how = [asdict(file)] if file else [part.job, part.recipe]
         said = [digest, *how, merge.VERSION, self.written, self._model.identity(), self.room]
-        key = schema.digest_of([*said, schema.columns_digest(wanted)])[:16]
+        key = digests.digest_of([*said, digests.columns_digest(wanted)])[:16]
         path = merged_file(self.root, part.name if file else part.job, key)
         if not storage.exists(path):
             read = self._read(part.job, part.recipe, candidates, source)

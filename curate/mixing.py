@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate import inventory, mix_facts, placing, schema
+from curate import digests, inventory, mix_facts, placing
 from curate.catalog import expand
+from curate.digests import digest_of
 from curate.driver import Driver
 from curate.export_job import Export
 from curate.gating import Gating, Source, looks_at_pictures
@@ -30,7 +31,6 @@ from curate.nesting import Nesting
 from curate.plugins import Project
 from curate.quotas import Budget
 from curate.results import JobResult, StageBooks
-from curate.schema import digest_of
 from curate.shards import ShardReport
 from curate.stages import foreign, lengths, measure, mix
 from curate.stages.candidates import Curated
@@ -216,7 +216,7 @@ class Mixing:
         facts |= loads.balance(recipe.ranks * recipe.per_rank)
         facts |= {"components": components, "rows": mix.sample_rows(packed), "gate": gated}
         return placing.Made(
-            facts["samples"], mix_facts.dropped(packed), facts, {"packs": schema.columns_digest(packed)}
+            facts["samples"], mix_facts.dropped(packed), facts, {"packs": digests.columns_digest(packed)}
         )
 
     def _commit(self, folder: str, made: placing.Made, candidates: Mapping[str, int]) -> None:

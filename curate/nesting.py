@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from curate.errors import ShardError
 from curate.layout import Layout, mix_folder
 from curate.measuring import Measures, joined
 from curate.merging import Merging
-from curate.plan_rows import files
+from curate.plan_rows import sound_files
 from curate.results import JobResult
 from curate.stages import drawn, foreign, merge, mix
 from curate.stages.candidates import Curated
@@ -33,13 +32,9 @@ class Nesting:
 
         Raises:
             OutsideError: a sample is not there any more.
-            ShardError: some of a job or a file could not be measured, or the plan is broken.
+            ShardError: some of a job or a file could not be measured, or the plan is not what was packed.
         """
-        plan = drawn.draws(files(f"{mix_folder(self.measures.root, made.job)}/{made.digest}"))
-        if plan.num_rows != made.facts["samples"]:
-            raise ShardError(
-                f"the plan of {made.job} is not what was packed: curate doctor, then curate run {made.job}"
-            )
+        plan = drawn.draws(sound_files(f"{mix_folder(self.measures.root, made.job)}/{made.digest}"))
         parts = drawn.origins(plan, made.facts["files"])
         leaves = [self._leaf(name, origin, made) for origin, _ in parts]
         tables, shown, draws, samples = [], [], 0, 0

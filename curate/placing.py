@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import schema
+from curate import digests
 from curate.driver import Driver
 from curate.errors import ShardError
 from curate.io import storage, tables
@@ -113,7 +113,7 @@ class Placing:
             rows = tables.read_table(file)
             loads.add(rows)
             sums.append(mix.components(rows))
-            contents[f"packs/{number:05d}"] = schema.columns_digest(rows)
+            contents[f"packs/{number:05d}"] = digests.columns_digest(rows)
             for told in rows["reason"].drop_null().value_counts().to_pylist():
                 dropped[told["values"]] += told["counts"]
         by_component = (

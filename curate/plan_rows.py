@@ -40,34 +40,57 @@ def slices(folder: str) -> list[str]:
     Raises:
         ShardError: one that the manifest names is gone.
     """
-    said = f"{folder}/manifest.json"
-    named = sorted(read_json(said)["shards"]) if storage.exists(said) else ["packs"]
-    for name in named:
+    names = sorted(_named(folder))
+    for name in names:
         if not storage.exists(f"{folder}/{name}.parquet"):
-            mix = "".join(folder.split("/")[-2:-1]) or "NAME"
-            raise ShardError(f"{folder}/{name}.parquet is gone: curate run {mix} makes it again")
-    return [f"{name.removeprefix('packs/')}.parquet" for name in named if name.startswith("packs/")]
+            raise ShardError(f"{folder}/{name}.parquet is gone: {_again(folder)} makes it again")
+    return [f"{name.removeprefix('packs/')}.parquet" for name in names if name.startswith("packs/")]
 
 
-def files(folder: str) -> list[str]:
-    """Return the files of a plan's rows; raises as `slices`."""
-    return [f"{folder}/packs/{name}" for name in slices(folder)] or [f"{folder}/packs.parquet"]
+def sound_files(folder: str) -> list[str]:
+    """Return the files of a plan's rows, once each of them is what was packed.
+
+    Raises:
+        ShardError: one is gone, broken, or another.
+    """
+    found = [f"packs/{name}" for name in slices(folder)] or ["packs.parquet"]
+    named = _named(folder)
+    for name in found:
+        uri, digest = f"{folder}/{name}", named.get(name.removesuffix(".parquet"), "")
+        try:
+            is_sound = digest is None or tables.columns_digest(uri) == digest
+        except TypeError:  # a column that no plan has
+            is_sound = False
+        if not is_sound:
+            raise ShardError(f"{uri} is not what was packed: curate doctor sets it aside, then {_again(folder)}")
+    return [f"{folder}/{name}" for name in found]
+
+
+def _named(folder: str) -> dict[str, str | None]:
+    """Return name → digest of the files of a plan's rows; without a manifest there is one, and none of it."""
+    said = f"{folder}/manifest.json"
+    return dict(read_json(said)["shards"]) if storage.exists(said) else {"packs": None}
+
+
+def _again(folder: str) -> str:
+    return f"curate run {''.join(folder.split('/')[-2:-1]) or 'NAME'}"
 
 
 class PlanRows:
     """The plan in one folder `mixes/MIX/DIGEST` whose manifest tells `facts`; where it is of several slices these are
-    sorted in the folder `local`, which must stay. Raises ShardError where it has no rows.
+    sorted in the folder `local`, which must stay. Raises as `sound_files`.
     """
 
     def __init__(self, folder: str, facts: Mapping[str, Any], local: Path) -> None:
-        self._folder, self._facts, self._local = folder, facts, local
-        self._slices = slices(folder)
+        self._facts, self._local = facts, local
+        self._files = sound_files(folder)
+        self._is_sliced = self._files != [f"{folder}/packs.parquet"]
         self._sorted: ExternalSort | None = None
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the draws in order of steps, ranks, packs and slots as COLUMNS, some thousand rows at a time."""
-        if not self._slices:
-            for table in _drawn(f"{self._folder}/packs.parquet"):
+        if not self._is_sliced:
+            for table in _drawn(*self._files):
                 yield _each_member(table)
             return
         if self._sorted is None:
@@ -79,8 +102,8 @@ class PlanRows:
         """Return the rows of all slices; their packs are numbered in order of steps and ranks."""
         slots = self._facts["pack_tokens"] + 1
         found = ExternalSort(self._local, self._facts["packs"] * slots, self._facts["samples"])
-        for name in self._slices:
-            for table in _drawn(f"{self._folder}/packs/{name}"):
+        for uri in self._files:
+            for table in _drawn(uri):
                 pack, slot = (np.asarray(table[name].to_numpy(), np.int64) for name in ("pack", "slot"))
                 found.add(table, pack * slots + slot)
         return found

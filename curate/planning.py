@@ -9,12 +9,12 @@ from typing import Any
 
 from curate import plugins
 from curate.catalog import Catalog, expand
+from curate.digests import digest_of
 from curate.errors import ConfigError
 from curate.io import storage
 from curate.job import Pictures
 from curate.layout import Layout
 from curate.plugins import Project
-from curate.schema import digest_of
 from curate.shards import ShardInput
 
 SCHEMA = "curate.plan/1"

@@ -1,15 +1,11 @@
 """The samples table: one Arrow schema for every source, and the way between rows and samples."""
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate import sample_columns
 from curate.sample import ImageRef, Region, Relation, Sample, Transform, Turn
@@ -177,10 +173,6 @@ LENGTHS = pa.schema(
 `shown` is its size and how it was moved, `n_pairs` the pairs of question and answer: null where it cannot be merged.
 """
 
-_CHUNK = 65_536
-
-UNSTABLE = ("attempts", "fetched_at", "error_detail")
-"""Columns that honest re-runs may change, left out of content digests."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Replaced one for one, pairs too, so that the spans of regions stay where they are."""
@@ -249,52 +241,3 @@ def from_row(row: Mapping[str, Any]) -> Sample:
 def from_table(table: pa.Table) -> Iterator[Sample]:
     """Yield the samples of a table in order; see `sample_columns.samples`."""
     return sample_columns.samples(table)
-
-
-def content_digest(table: pa.Table) -> str:
-    """Return a digest of the values of a table, independent of Parquet, compression and chunking."""
-    stable = table.drop_columns([name for name in UNSTABLE if name in table.column_names])
-    digest = hashlib.blake2b(digest_size=16)
-    for batch in stable.to_batches(max_chunksize=1000):
-        for row in batch.to_pylist():
-            digest.update(json.dumps(row, sort_keys=True, ensure_ascii=True, default=str).encode())
-            digest.update(b"\n")
-    return digest.hexdigest()
-
-
-def columns_digest(table: pa.Table) -> str:
-    """Return a digest of the values of a table of plain columns, as `content_digest` does, column by column: fast.
-
-    Raises:
-        TypeError: a column of structs or floats, or of lists of them.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for name in table.column_names:
-        digest.update(f"{name}\n".encode())
-        for batch in table.select([name]).combine_chunks().to_batches(max_chunksize=_CHUNK):
-            digest.update(_values_of(batch[0]))
-    return digest.hexdigest()
-
-
-def _values_of(column: pa.Array) -> bytes:
-    """Return a column's values as bytes: which are null; integers of 8 bytes, texts and lists by lengths and parts."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    valid: bytes = np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes()
-    if pa.types.is_list(column.type):
-        return b"".join((valid, _values_of(pc.list_value_length(column)), _values_of(pc.list_flatten(column))))
-    if pa.types.is_string(column.type):
-        texts = column.fill_null("")
-        lengths = pc.binary_length(texts).to_numpy().astype("<i8")
-        letters = "".join(texts.to_pylist()).encode("utf-8", "surrogatepass")
-        return b"".join((valid, lengths.tobytes(), letters))
-    if not pa.types.is_integer(column.type):
-        raise TypeError(f"a column of {column.type}")
-    numbers: bytes = column.fill_null(0).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
-    return valid + numbers
-
-
-def digest_of(value: object) -> str:
-    """Return a digest of any JSON-like value: the name of what it describes."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Quiet, Workshop
 
-from curate import schema, telling
+from curate import digests, telling
 from curate.doctor import Doctor, Examination
 from curate.driver import Where
 from curate.errors import ConfigError
@@ -181,7 +181,7 @@ def places(shop: Workshop, **changed: Any) -> None:
     rows = before.to_pylist()
     rows[0]["images"][0].update(changed)
     table = pa.Table.from_pylist(rows, schema=before.schema)
-    words = {**before.schema.metadata, b"curate.content": schema.content_digest(table).encode()}
+    words = {**before.schema.metadata, b"curate.content": digests.content_digest(table).encode()}
     pq.write_table(table.replace_schema_metadata(words), shop.root / SAMPLES)
 
 

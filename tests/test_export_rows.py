@@ -1,16 +1,18 @@
 """Rows of an export: those of the plan, in its order, each with its own sample, however little is held at a time."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
 
 from curate import export_rows, mixture, schema
-from curate.errors import ConfigError
+from curate.errors import ConfigError, ShardError
 from curate.export_rows import of_job, of_mix
 from curate.io import external_sort, tables
 from curate.results import JobResult
@@ -102,6 +104,34 @@ def test_samples_that_are_gone_are_an_error(shop: Workshop) -> None:
     table = pq.ParquetFile(file).read()
     pq.write_table(table.slice(1).replace_schema_metadata(table.schema.metadata), file)
     with pytest.raises(ConfigError, match="packed from other samples"):
+        list(of_mix(str(shop.root), result))
+
+
+def less(table: pa.Table) -> pa.Table:
+    return table.slice(1)
+
+
+def without_jobs(table: pa.Table) -> pa.Table:
+    return table.drop_columns(["job"])
+
+
+def without_places(table: pa.Table) -> pa.Table:
+    place = table.column_names.index("pack")
+    return table.set_column(place, table.schema.field(place), pa.nulls(table.num_rows, pa.int32()))
+
+
+def with_floats(table: pa.Table) -> pa.Table:
+    return table.append_column("weight", pa.array(np.ones(table.num_rows)))
+
+
+@pytest.mark.parametrize("edit", [less, without_jobs, without_places, with_floats])
+@pytest.mark.parametrize("by", ["subset_sum", "placement"])
+def test_a_plan_that_was_edited_is_no_plan(shop: Workshop, by: str, edit: Callable[[pa.Table], pa.Table]) -> None:
+    result = mixed(shop, f"{{length: 2048, by: [{by}]}}")
+    rows = {"subset_sum": "packs.parquet", "placement": "packs/00000.parquet"}[by]
+    file = Path(shop.root, "mixes/mixed", result.digest, rows)
+    pq.write_table(edit(pq.ParquetFile(file).read()), file)
+    with pytest.raises(ShardError, match=f"{file.name} is not what was packed: curate doctor .* then curate run"):
         list(of_mix(str(shop.root), result))
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.digests import digest_of_columns
 from curate.errors import CurateError, ShardError
 from curate.io import storage
 
@@ -53,6 +54,21 @@ def read_through(uri: str) -> tuple[str, ...]:
         for batch in file.iter_batches(ROW_GROUP_ROWS, use_threads=False):
             batch.validate(full=True)
         return tuple(file.schema_arrow.names)
+
+
+def columns_digest(uri: str) -> str:
+    """Return `digests.columns_digest` of the rows of a file, in memory that does not grow with their number.
+
+    Raises as `read_table`, and TypeError for a column of structs or floats.
+    """
+    with _parquet(uri) as file:
+
+        def parts(name: str) -> Iterator[pa.Array]:
+            for batch in file.iter_batches(ROW_GROUP_ROWS, columns=[name], use_threads=False):
+                batch.validate(full=True)
+                yield batch[0]
+
+        return digest_of_columns(file.schema_arrow.names, parts)
 
 
 def write_table(uri: str, table: pa.Table, metadata: dict[str, str]) -> None:

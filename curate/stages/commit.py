@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curate import schema
+from curate import digests, schema
 from curate.errors import ShardError
 from curate.io import tables
 from curate.shards import ShardReport, ShardTask
@@ -40,7 +40,7 @@ class Commit:
             "curate.schema": str(schema.VERSION),
             "curate.rows": str(rows),
             "curate.counts": json.dumps(counts),
-            "curate.content": schema.content_digest(table),
+            "curate.content": digests.content_digest(table),
             "curate.of": of,
         }
         tables.write_table(self.uri, table, metadata)

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import plugins
+from curate.digests import digest_of
 from curate.errors import ShardError
 from curate.io import tables
 from curate.layout import Layout
 from curate.plugins import Project
-from curate.schema import digest_of
 from curate.shards import ShardReport, ShardTask
 from curate.stages.commit import begin, committed
 from curate.stages.pictures import Pictures

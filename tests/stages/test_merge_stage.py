@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
-from curate import schema
+from curate import digests, schema
 from curate.codecs import plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding import conversation, dialogue
@@ -162,7 +162,7 @@ def test_the_order_of_the_input_is_of_no_consequence(
         except Exception as error:
             return str(error)
         packed, _ = mix.planned(draws, mix.Recipe(Limits(2000), seed=seed), "m", "d")
-        return schema.columns_digest(packed)
+        return digests.columns_digest(packed)
 
     samples = made(drawn)
     shuffled = list(samples)
