@@ -17,10 +17,11 @@ from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.tar_check import Tar, examined, reframed
-from curate.layout import PACKS, Layout, facts_file, merged_file, sound_root
+from curate.layout import PACKS, Layout, facts_file, looks_folder, merged_file, sound_root
 from curate.sample import Sample
 from curate.shards import ShardTask
 from curate.stages.commit import begin, committed, tally
+from curate.stages.looks import LOOKS
 from curate.stages.refetch import DAMAGED
 
 TABLES = ("*/scores/*/*.parquet", "*/decisions/*/*.parquet")
@@ -35,6 +36,7 @@ CACHES = (
     (mix_files.LENGTHS, ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
     (merged_file("", "*", "*"), ("dataset", "sample_id", "members")),
     (facts_file("", "*", "*"), ("place", "ids", "words")),
+    (f"{looks_folder('', '*', '*')}/*.parquet", tuple(LOOKS.names)),
     (mix_files.STEPS, ("step", "packs", "tokens", "cost")),
 )
 """Tables below a root that carry no digest of their own, and columns that each has had in every version."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -11,18 +11,20 @@ import pyarrow.compute as pc
 
 from curate import digests
 from curate.catalog import expand
+from curate.driver import Driver
+from curate.errors import ShardError
 from curate.io import storage, tables
 from curate.io.image_data import id_joins
 from curate.io.warehouse import Warehouse
-from curate.layout import facts_file
+from curate.layout import facts_file, looks_folder
 from curate.mix_job import LISTS, Gate
 from curate.plugins import Project
-from curate.stages import foreign, gate, mix
+from curate.shards import Phase, shard_name
+from curate.stages import foreign, gate, looks, mix
 from curate.stages.candidates import Curated
 from curate.stages.drawn import Drawn
 from curate.stages.eval_lists import EvalList, eval_list_of_dataset, eval_list_of_file
-from curate.stages.facts import FACTS, facts_of, with_looks
-from curate.stages.looks import looked
+from curate.stages.facts import FACTS, facts_of, pictures_of, with_looks
 
 Source = tuple[str, foreign.File | Curated]
 """What a component is drawn from: its digest, and where it lies."""
@@ -40,6 +42,7 @@ class Gating:
     project: Project
     root: str
     warehouse: Warehouse
+    driver: Driver
     pictures: Mapping[str, str]
 
     @cached_property
@@ -98,16 +101,35 @@ class Gating:
 
     def _stored(self, job: str, recipe: str, digest: str, source: foreign.File | Curated) -> pa.Table:
         """Return FACTS of all samples of a job or a file, from where they stand already if they do."""
-        images = source.images if isinstance(source, foreign.File) and looks_at_pictures(self.said) else ""
-        held = self.pictures.get(images, "0")
-        looked_at = [images, held] if held != "0" else []
-        key = digests.digest_of([digest, recipe, gate.VERSION, *looked_at])[:16]
+        key = digests.digest_of([digest, recipe, gate.VERSION])[:16]
         path = facts_file(self.root, source.name if isinstance(source, foreign.File) else job, key)
         if not storage.exists(path):
             found = [facts_of(batch, self.project, self.warehouse) for batch in source.all_samples()]
-            table = pa.concat_tables([FACTS.empty_table(), *found])
-            tables.write_table(path, with_looks(table, partial(looked, images)) if looked_at else table, {})
-        return tables.read_table(path)
+            tables.write_table(path, pa.concat_tables([FACTS.empty_table(), *found]), {})
+        facts = tables.read_table(path)
+        return with_looks(facts, self._looks(source, digest, facts)) if self._sees(source) else facts
+
+    def _sees(self, source: foreign.File | Curated) -> TypeGuard[foreign.File]:
+        """Tell whether the source is a file whose pictures are there, and are to be looked at."""
+        if not isinstance(source, foreign.File) or not looks_at_pictures(self.said):
+            return False
+        return self.pictures.get(source.images, "0") != "0"
+
+    def _looks(self, file: foreign.File, digest: str, facts: pa.Table) -> pa.Table:
+        """Return LOOKS of a file's pictures, looked at anew when their folder holds more or fewer.
+
+        Raises:
+            ShardError: some could not be looked at.
+        """
+        key = digests.digest_of([digest, file.images, self.pictures[file.images], looks.AT_ONCE])[:16]
+        folder = looks_folder(self.root, file.name, key)
+        tasks = looks.tasks(file.name, pictures_of(facts))
+        done = self.driver.run(Phase("look", (), partial(looks.build, file.images, folder)), tasks, folder)
+        if len(done) < len(tasks):
+            said = next((each.error for each in self.driver.failed if each.dataset == file.name), None)
+            raise ShardError(f"{file.name}: pictures under {file.images} could not be looked at: {said}")
+        found = [tables.read_table(f"{folder}/{shard_name(task.shard)}.parquet", looks.LOOKS.names) for task in tasks]
+        return pa.concat_tables([looks.LOOKS.empty_table(), *found])
 
     def _expanded(self, text: str, where: str) -> str:
         return expand(text, f"jobs/{self.name}.yaml", where)

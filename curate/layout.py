@@ -113,6 +113,11 @@ def facts_file(root: str, job: str, key: str) -> str:
     return f"{root.rstrip('/')}/lengths/{job}/{key}.facts"
 
 
+def looks_folder(root: str, name: str, key: str) -> str:
+    """What the pictures of one file of others are known by, some pictures a file."""
+    return f"{root.rstrip('/')}/looks/{name}/{key}"
+
+
 def runs_folder(root: str) -> str:
     """Records of the runs."""
     return f"{root.rstrip('/')}/runs"

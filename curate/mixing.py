@@ -122,7 +122,7 @@ class Mixing:
         said = self.job.gate
         if said is None:
             return None
-        return Gating(self.name, said, self.project, self.root, self._warehouse, self._pictures)
+        return Gating(self.name, said, self.project, self.root, self._warehouse, self.driver, self._pictures)
 
     @cached_property
     def _parts(self) -> tuple[mix.Part, ...]:

@@ -15,10 +15,10 @@ from PIL import Image
 from curate import checks, measuring
 from curate.codecs import plain
 from curate.driver import Driver, Where
-from curate.errors import ConfigError, ShardError
+from curate.errors import ConfigError, OutsideError, ShardError
 from curate.export_job import Export
 from curate.exporting import export_last
-from curate.io import images
+from curate.io import below, images
 from curate.plugins import Project
 
 
@@ -469,6 +469,36 @@ def test_pictures_of_files_are_known_by_bytes_and_hash(shop: Workshop, monkeypat
     (folder / "late.jpg").write_bytes((folder / "p1.jpg").read_bytes())
     assert left() == {None: 4, "contaminated": 3}
     assert left(", by: [picture_id, url]") == {None: 7}
+
+
+def test_a_store_that_fails_under_the_gate_fails_the_mix_and_what_was_looked_at_stays(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shop.folder / "pictures"
+    folder.mkdir()
+    for number in range(6):
+        photo(number).save(folder / f"p{number}.jpg")
+    path = theirs(shop, [{**record(number), "image": f"p{number}.jpg"} for number in range(6)])
+    mix(shop, f"  theirs: {{from: {path}, images: {folder}}}\n", "gate: {}\n")
+    monkeypatch.setattr("curate.stages.looks.AT_ONCE", 2)
+    read, seen, broken = below.read, list[str](), ["p2.jpg"]
+
+    def down(root: str, name: str) -> bytes:
+        seen.append(name)
+        if name in broken:
+            raise OutsideError("the store is down")
+        return read(root, name)
+
+    monkeypatch.setattr(below, "read", down)
+    with pytest.raises(
+        ShardError, match=f"theirs: pictures under {folder} could not be looked at: .*the store is down"
+    ):
+        shop.run("mixed")
+    assert {"p0.jpg", "p1.jpg", "p2.jpg", "p4.jpg", "p5.jpg"} <= set(seen)
+    seen.clear()
+    broken.clear()
+    assert reasons(drawn(shop)) == {"theirs": {None: 6}}
+    assert sorted(seen) == ["p2.jpg", "p3.jpg"]
 
 
 def test_copies_of_pictures_under_other_names_are_duplicates(shop: Workshop) -> None:

@@ -1,8 +1,8 @@
 """What tells a candidate of a mix from others: its pictures' numbers, names and hashes, and its words."""
 
-import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from curate.grounding.picture_ids import is_mirrored, picture_id
 from curate.io.warehouse import Warehouse, read_sql
 from curate.kernels.linked import linked
 from curate.plugins import Project
-from curate.stages.looks import Look
 
 FACTS = pa.schema(
     [
@@ -41,8 +40,7 @@ JOINS = pa.schema([("id", pa.string()), ("same", pa.string())])
 
 Places = npt.NDArray[np.int64]
 
-_LOOKS = ("shas", "origins", "hashes")
-_BATCH = 8192
+_HALF = re.compile("[\ud800-\udfff]")
 
 _PARENTS = pa.schema([("place", pa.int64()), ("images", pa.list_(schema.IMAGE))])
 
@@ -107,33 +105,46 @@ def _named(names: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values), pa.array(mirrors)
 
 
-def with_looks(facts: pa.Table, look: Callable[[Sequence[str]], Iterable[Look | None]]) -> pa.Table:
-    """Return FACTS of records of others' files with what `look` finds of their pictures, each looked at once."""
-    coded = facts["shown"].combine_chunks().dictionary_encode()
-    kind = pa.list_(pa.string())
-    found: list[list[pa.Array]] = [[pa.array([], kind)] for _ in _LOOKS]
-    for first in range(0, len(coded.dictionary), _BATCH):
-        said = [_names_of(text) for text in coded.dictionary[first : first + _BATCH].to_pylist()]
-        names = list(dict.fromkeys(itertools.chain(*said)))
-        looks = dict(zip(names, look(names), strict=True))
-        rows = [[looks[name] for name in each] for each in said]
-        origins = [[each and each.sha256 for each in row] for row in rows]
-        found[0].append(pa.array([[] if None in row else row for row in origins], kind))
-        found[1].append(pa.array(origins, kind))
-        found[2].append(pa.array([[each.phash for each in row if each and each.phash] for row in rows], kind))
-    for name, parts in zip(_LOOKS, found, strict=True):
-        column = pa.concat_arrays(parts).take(coded.indices)
-        facts = facts.set_column(FACTS.names.index(name), FACTS.field(name), pc.coalesce(column, facts[name]))
+def pictures_of(facts: pa.Table) -> pa.StringArray:
+    """Return the names of the pictures that records of others' files show, each once, in order."""
+    return pc.list_flatten(_shown(facts)[0]).unique()
+
+
+def with_looks(facts: pa.Table, looks: pa.Table) -> pa.Table:
+    """Return FACTS of records of others' files with what LOOKS tell of `pictures_of` them."""
+    names, which = _shown(facts)
+    count = len(names)
+    owner = np.asarray(pc.list_parent_indices(names), np.int64)
+    place = pc.index_in(pc.list_flatten(names), value_set=looks["name"].combine_chunks())
+    shas, hashes = (looks[name].combine_chunks().take(place) for name in ("sha256", "phash"))
+    gone = np.bincount(owner[np.asarray(pc.is_null(shas))], minlength=count) > 0
+    every = np.ones(owner.size, np.bool_)
+    for name, values, told in (
+        ("shas", shas, ~gone[owner]),
+        ("origins", shas, every),
+        ("hashes", hashes, np.asarray(pc.is_valid(hashes))),
+    ):
+        ends = np.append(0, np.cumsum(np.bincount(owner[told], minlength=count)))
+        lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values.filter(pa.array(told)))
+        column = pc.coalesce(lists.take(which), facts[name])
+        facts = facts.set_column(FACTS.names.index(name), FACTS.field(name), column)
     return facts
 
 
+def _shown(facts: pa.Table) -> tuple[pa.ListArray, pa.Array]:
+    """Return lists of names of pictures, and which of them each row shows, null for none."""
+    coded = facts["shown"].combine_chunks().dictionary_encode()
+    lists = [_names_of(text) for text in coded.dictionary.to_pylist()]
+    return pa.array(lists, pa.list_(pa.string())), coded.indices
+
+
 def _names_of(shown: str) -> list[str]:
-    """Return the names of pictures that `shown` tells, a list in JSON."""
+    """Return the names of pictures that `shown` tells, a list in JSON; no file has a name with a half of a pair."""
     try:
         names = json.loads(shown)
     except ValueError:  # one name, of samples that are no record of a file
         return []
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    return [_HALF.sub("\0", name) for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def picture_numbers(facts: pa.Table, joins: Mapping[str, str], project: Project, copies: bool = False) -> Places:
