@@ -70,10 +70,8 @@ class Mixing:
             counts = {part.name: sum(map(tables.parquet_rows, each)) for part, each in files.items()}
             counts |= {part.name: made.facts["samples"] for part, made in self._mixes.items()}
             rows = sum(counts.values())
-            started = time.monotonic()
             made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
             self._commit(folder, made, counts)
-            self.driver.listener.shard(ShardReport(self.name, 0, True, rows, seconds=time.monotonic() - started))
         else:
             self.driver.listener.phase("mix", self.name, 1, 1, None)
         return self._result(read_json(f"{folder}/manifest.json"))
@@ -193,7 +191,6 @@ class Mixing:
 
     def _packed(self, folder: str, files: Mapping[mix.Part, Sequence[str]]) -> placing.Made:
         """Draw, pack and lay out in this process's memory."""
-        self.driver.listener.phase("mix", self.name, 1, 0, None)
         recipe = self._recipe
         nesting = Nesting(self._measures, self._merging, self.parents)
         nested = {part: nesting.drawn(part.name, made) for part, made in self._mixes.items()}
@@ -203,6 +200,8 @@ class Mixing:
         if self._gate:
             sources = {part.name: nested.get(part) or self._source(part) for part in candidates}
             candidates, gated = self._gate.passed(candidates, sources)
+        started = time.monotonic()
+        self.driver.listener.phase("mix", self.name, 1, 0, None)
         candidates, merged = self._merged(candidates)
         mix_facts.check_some(candidates)
         draws = mix.drawn(candidates, self._budget, recipe.seed)
@@ -215,6 +214,8 @@ class Mixing:
         components = mix_facts.components(mix.components(packed), mix_facts.wanted(candidates, self._budget), merged)
         facts |= loads.balance(recipe.ranks * recipe.per_rank)
         facts |= {"components": components, "rows": mix.sample_rows(packed), "gate": gated}
+        rows = sum(table.num_rows for table in found.values())
+        self.driver.listener.shard(ShardReport(self.name, 0, True, rows, seconds=time.monotonic() - started))
         return placing.Made(
             facts["samples"], mix_facts.dropped(packed), facts, {"packs": digests.columns_digest(packed)}
         )

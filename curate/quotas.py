@@ -1,7 +1,7 @@
 """Quotas: how many samples each component of a mix gives, exactly, from counts, epochs, weights and a budget."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_TIMES = 1000
@@ -64,18 +64,25 @@ def quotas(wishes: Sequence[Wish], budget: Budget | None = None) -> dict[str, in
     by_tokens = budget.tokens is not None
     total = float(budget.tokens if budget.tokens is not None else budget.samples or 0)
     unit = {wish.name: wish.tokens / wish.size if by_tokens else 1.0 for wish in wishes}
+    units = "tokens" if by_tokens else "samples"
     left = total - sum(count * unit[name] for name, count in fixed.items())
     if left <= 0:
-        raise ValueError(f"the counts alone fill the budget: {total - left:,.0f} of {total:,.0f}")
+        raise ValueError(f"the counts alone fill the budget: {total - left:,.0f} of {total:,.0f} {units}")
     spent = {wish.family: 0.0 for wish in wishes}
     for wish in wishes:
         spent[wish.family] += fixed.get(wish.name, 0) * unit[wish.name]
     families = {name: share * total - spent.get(name, 0.0) for name, share in (budget.families or {}).items()}
     for name, room in families.items():
         if room < -1e-9 * total:
-            told = f"{spent[name]:,.0f} of {spent[name] + room:,.0f}"
+            told = f"{spent[name]:,.0f} of {spent[name] + room:,.0f} {units}"
             raise ValueError(f"the counts alone exceed the share of the family {name}: {told}")
     shares = _filled(sharing, left, unit, families, budget.temperature)
+    short = left - sum(shares.values())
+    if short > 1e-6 * left:
+        bounds = ", ".join(_met(sharing, shares, unit, families))
+        raise ValueError(
+            f"the bounds leave {short:,.0f} of {total:,.0f} {units} unfilled: {bounds}; raise these, or ask for less"
+        )
     counts = _rounded(sharing, {name: share / unit[name] for name, share in shares.items()}, unit, families)
     if not sum(counts.values()) + sum(fixed.values()):
         raise ValueError("nothing is drawn: the budget is less than one sample")
@@ -149,10 +156,21 @@ def _filled(
             if kin is not None and kin in room:
                 room[kin] -= amount
         free = [wish for wish in free if wish.name not in held]
-    short = left - sum(held.values())
-    if short > 1e-6 * left:
-        raise ValueError(f"the bounds leave {short:,.0f} of the budget unfilled: raise max_epochs or a family's share")
     return held
+
+
+def _met(
+    sharing: Sequence[Wish], shares: Mapping[str, float], unit: Mapping[str, float], families: Mapping[str, float]
+) -> Iterator[str]:
+    """Yield what bounds the shares: families that take all of theirs, and components that are drawn most often."""
+    taken = {name: sum(shares[wish.name] for wish in sharing if wish.family == name) for name in families}
+    for name, room in families.items():
+        if taken[name] >= max(room, 0.0) * (1 - 1e-9):
+            yield f"the family {name} has all of its share"
+    for wish in sharing:
+        most = wish.max_epochs or MAX_TIMES
+        if shares[wish.name] >= most * wish.size * unit[wish.name] * (1 - 1e-9):
+            yield f"{wish.name} is drawn {most:g} times"
 
 
 def _rounded(

@@ -127,7 +127,16 @@ def test_no_family_takes_more_than_its_share(
         ([Wish("a", 5, 5, epochs=6, max_epochs=4)], None, "more than 4 of each"),
         ([Wish("a", 5, 5, samples=5001)], None, "more than 1000 of each"),
         ([Wish("a", 5, 5, samples=3, max_epochs=0.1)], None, "0 draws from 5"),
-        ([Wish("a", 5, 5, weight=1, max_epochs=2)], Budget(samples=50), "leave 40 of the budget unfilled"),
+        (
+            [Wish("a", 5, 5, weight=1, max_epochs=2)],
+            Budget(samples=50),
+            "leave 40 of 50 samples unfilled: a is drawn 2 times; raise these, or ask for less",
+        ),
+        (
+            [Wish("a", 500, 5000, family="f"), Wish("b", 9, 90, max_epochs=4), Wish("c", 9, 90, samples=9)],
+            Budget(tokens=5000, families={"f": 0.3}),
+            "leave 3,050 of 5,000 tokens unfilled: the family f has all of its share, b is drawn 4 times",
+        ),
         ([Wish("a", 5, 5, samples=5), Wish("b", 5, 5)], Budget(samples=5), "alone fill the budget"),
         ([Wish("a", 5, 5, samples=5)], Budget(samples=9), "leave the budget out"),
         ([Wish("a", 5, 50, weight=1)], Budget(tokens=1), "less than one sample"),
