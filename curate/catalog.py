@@ -11,7 +11,7 @@ from curate.plugins import Project, find
 from curate.yamlfile import Strict, read_model
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-RESERVED = frozenset({"jobs", "mixes", "lengths", "runs", "exports", "world"})
+RESERVED = frozenset({"jobs", "mixes", "lengths", "gates", "runs", "exports", "world"})
 """Folder names of a root that no dataset may take."""
 
 

@@ -17,7 +17,7 @@ from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.tar_check import Tar, examined, reframed
-from curate.layout import PACKS, Layout, facts_file, looks_folder, merged_file, sound_root
+from curate.layout import PACKS, Layout, facts_folder, looks_folder, merged_file, sound_root
 from curate.sample import Sample
 from curate.shards import ShardTask
 from curate.stages.commit import begin, committed, tally
@@ -35,7 +35,7 @@ RECORDS = (
 CACHES = (
     (mix_files.LENGTHS, ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
     (merged_file("", "*", "*"), ("dataset", "sample_id", "members")),
-    (facts_file("", "*", "*"), ("place", "ids", "words")),
+    (f"{facts_folder('', '*', '*')}/*.parquet", ("place", "ids", "words")),
     (f"{looks_folder('', '*', '*')}/*.parquet", tuple(LOOKS.names)),
     (mix_files.STEPS, ("step", "packs", "tokens", "cost")),
 )

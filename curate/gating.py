@@ -1,8 +1,9 @@
 """The gate of one mix: its lists of benchmarks, what is known of the candidates, and what may still be drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import PurePosixPath
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -13,21 +14,18 @@ from curate import digests
 from curate.catalog import expand
 from curate.driver import Driver
 from curate.errors import ShardError
-from curate.io import storage, tables
+from curate.io import tables
 from curate.io.image_data import id_joins
 from curate.io.warehouse import Warehouse
-from curate.layout import facts_file, looks_folder
+from curate.layout import facts_folder, looks_folder
 from curate.mix_job import LISTS, Gate
 from curate.plugins import Project
-from curate.shards import Phase, shard_name
-from curate.stages import foreign, gate, looks, mix
+from curate.shards import Phase, ShardTask, shard_name
+from curate.stages import foreign, gate, looks, mix, recognise
 from curate.stages.candidates import Curated
-from curate.stages.drawn import Drawn
+from curate.stages.drawn import Drawn, Leaf
 from curate.stages.eval_lists import EvalList, eval_list_of_dataset, eval_list_of_file
-from curate.stages.facts import FACTS, facts_of, pictures_of, with_looks
-
-Source = tuple[str, foreign.File | Curated]
-"""What a component is drawn from: its digest, and where it lies."""
+from curate.stages.facts import FACTS, pictures_of, with_looks
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,17 @@ class Gating:
         return {f"gate {each.name}": digests.content_digest(each.table) for each in self.lists}
 
     def passed(
-        self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, Source | Drawn]
+        self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, Leaf | Drawn]
     ) -> tuple[dict[mix.Part, pa.Table], dict[str, Any]]:
         """Return the candidates with the gate's reasons, and what it found, as the manifest tells it.
 
-        `sources` has, by component, the digest of what it is drawn from, and where that lies. Of draws of another mix
-        the samples are judged, each once: repeats of one are no duplicates.
+        `sources` has, by component, what it is drawn from. Of draws of another mix the samples are judged, each once:
+        repeats of one are no duplicates.
+
+        Raises:
+            ShardError: some candidates or pictures could not be looked at.
         """
-        facts = {part.name: self._facts(part, sources[part.name]) for part in candidates}
+        facts = {part.name: self._facts(sources[part.name]) for part in candidates}
         gone = {part.name: pc.is_valid(table["reason"]).to_numpy() for part, table in candidates.items()}
         nested = {name: each for name, each in sources.items() if isinstance(each, Drawn)}
         gone |= {name: each.gone(gone[name]) for name, each in nested.items()}
@@ -90,24 +91,45 @@ class Gating:
             return eval_list_of_dataset(self.warehouse, said, self.project)
         return eval_list_of_file(self._expanded(said, f"gate.against[{place}]"), ids=self.said.numbers)
 
-    def _facts(self, part: mix.Part, source: Source | Drawn) -> pa.Table:
+    def _facts(self, source: Leaf | Drawn) -> pa.Table:
         """Return FACTS of a component's candidates; of draws of another mix, of their samples."""
         if isinstance(source, Drawn):
-            found = [self._stored(leaf.job, leaf.recipe, leaf.digest, leaf.source) for leaf in source.leaves]
+            found = [self._of_all(leaf) for leaf in source.leaves]
             facts = pa.concat_tables([FACTS.empty_table(), *found]).take(pa.array(source.samples))
         else:
-            facts = self._stored(part.job, part.recipe, *source)
+            facts = self._of_all(source)
         return facts.set_column(0, "place", pa.array(np.arange(facts.num_rows)))
 
-    def _stored(self, job: str, recipe: str, digest: str, source: foreign.File | Curated) -> pa.Table:
-        """Return FACTS of all samples of a job or a file, from where they stand already if they do."""
-        key = digests.digest_of([digest, recipe, gate.VERSION])[:16]
-        path = facts_file(self.root, source.name if isinstance(source, foreign.File) else job, key)
-        if not storage.exists(path):
-            found = [facts_of(batch, self.project, self.warehouse) for batch in source.all_samples()]
-            tables.write_table(path, pa.concat_tables([FACTS.empty_table(), *found]), {})
-        facts = tables.read_table(path)
-        return with_looks(facts, self._looks(source, digest, facts)) if self._sees(source) else facts
+    def _of_all(self, leaf: Leaf) -> pa.Table:
+        """Return FACTS of all samples of a job or a file."""
+        source = leaf.source
+        name = source.name if isinstance(source, foreign.File) else leaf.job
+        tasks = [ShardTask(name, _shard_of(uri), tables.parquet_rows(uri), uri) for uri in leaf.lengths]
+        key = digests.digest_of([leaf.digest, leaf.recipe, gate.VERSION, [task.rows for task in tasks]])[:16]
+        folder = facts_folder(self.root, name, key)
+        build = partial(recognise.build, recognise.Recognising(folder, source, self.project))
+        facts = self._run(Phase("recognise", (), build), tasks, folder, FACTS)
+        if not self._sees(source):
+            return facts
+        key = digests.digest_of([leaf.digest, source.images, self.pictures[source.images], looks.AT_ONCE])[:16]
+        folder = looks_folder(self.root, name, key)
+        build = partial(looks.build, source.images, folder)
+        seen = self._run(Phase("look", (), build), looks.tasks(name, pictures_of(facts)), folder, looks.LOOKS)
+        return with_looks(facts, seen)
+
+    def _run(self, phase: Phase, tasks: Sequence[ShardTask], folder: str, schema: pa.Schema) -> pa.Table:
+        """Return what a phase wrote of all tasks, those of earlier runs too, in their order.
+
+        Raises:
+            ShardError: one failed.
+        """
+        done = self.driver.run(phase, tasks, folder)
+        for task in tasks:
+            if task.shard not in done:
+                said = next((each.error for each in self.driver.failed if each.dataset == task.dataset), None)
+                raise ShardError(f"{task.dataset}: {len(tasks) - len(done)} of {len(tasks)} parts failed: {said}")
+        found = [tables.read_table(f"{folder}/{shard_name(task.shard)}.parquet", schema.names) for task in tasks]
+        return pa.concat_tables([schema.empty_table(), *found])
 
     def _sees(self, source: foreign.File | Curated) -> TypeGuard[foreign.File]:
         """Tell whether the source is a file whose pictures are there, and are to be looked at."""
@@ -115,24 +137,12 @@ class Gating:
             return False
         return self.pictures.get(source.images, "0") != "0"
 
-    def _looks(self, file: foreign.File, digest: str, facts: pa.Table) -> pa.Table:
-        """Return LOOKS of a file's pictures, looked at anew when their folder holds more or fewer.
-
-        Raises:
-            ShardError: some could not be looked at.
-        """
-        key = digests.digest_of([digest, file.images, self.pictures[file.images], looks.AT_ONCE])[:16]
-        folder = looks_folder(self.root, file.name, key)
-        tasks = looks.tasks(file.name, pictures_of(facts))
-        done = self.driver.run(Phase("look", (), partial(looks.build, file.images, folder)), tasks, folder)
-        if len(done) < len(tasks):
-            said = next((each.error for each in self.driver.failed if each.dataset == file.name), None)
-            raise ShardError(f"{file.name}: pictures under {file.images} could not be looked at: {said}")
-        found = [tables.read_table(f"{folder}/{shard_name(task.shard)}.parquet", looks.LOOKS.names) for task in tasks]
-        return pa.concat_tables([looks.LOOKS.empty_table(), *found])
-
     def _expanded(self, text: str, where: str) -> str:
         return expand(text, f"jobs/{self.name}.yaml", where)
+
+
+def _shard_of(uri: str) -> int:
+    return int(PurePosixPath(uri).stem)
 
 
 def looks_at_pictures(said: Gate | None) -> bool:

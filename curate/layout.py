@@ -108,14 +108,14 @@ def merged_file(root: str, job: str, key: str) -> str:
     return f"{root.rstrip('/')}/lengths/{job}/{key}.merged"
 
 
-def facts_file(root: str, job: str, key: str) -> str:
-    """What a gate knows of one job's samples: their pictures and their words."""
-    return f"{root.rstrip('/')}/lengths/{job}/{key}.facts"
+def facts_folder(root: str, job: str, key: str) -> str:
+    """What a gate knows of one job's samples: their pictures and their words, a file for each of lengths."""
+    return f"{root.rstrip('/')}/gates/facts/{job}/{key}"
 
 
 def looks_folder(root: str, name: str, key: str) -> str:
     """What the pictures of one file of others are known by, some pictures a file."""
-    return f"{root.rstrip('/')}/looks/{name}/{key}"
+    return f"{root.rstrip('/')}/gates/looks/{name}/{key}"
 
 
 def runs_folder(root: str) -> str:

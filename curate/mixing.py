@@ -14,7 +14,7 @@ from curate.catalog import expand
 from curate.digests import digest_of
 from curate.driver import Driver
 from curate.export_job import Export
-from curate.gating import Gating, Source, looks_at_pictures
+from curate.gating import Gating, looks_at_pictures
 from curate.grounding.resolve import Policy
 from curate.io import folders, storage, tables
 from curate.io.records import read_json
@@ -34,6 +34,7 @@ from curate.results import JobResult, StageBooks
 from curate.shards import ShardReport
 from curate.stages import foreign, lengths, measure, mix
 from curate.stages.candidates import Curated
+from curate.stages.drawn import Leaf
 from curate.stages.export import codec_of
 from curate.stages.loads import Loads
 from curate.views import open_root
@@ -198,7 +199,8 @@ class Mixing:
         candidates = {part: mix.without_room(table, recipe.limits) for part, table in found.items()}
         gated: dict[str, Any] = {}
         if self._gate:
-            sources = {part.name: nested.get(part) or self._source(part) for part in candidates}
+            leaves = {part: Leaf(part.job, part.recipe, *self._source(part), tuple(files[part])) for part in files}
+            sources = {part.name: nested[part] if part in nested else leaves[part] for part in candidates}
             candidates, gated = self._gate.passed(candidates, sources)
         started = time.monotonic()
         self.driver.listener.phase("mix", self.name, 1, 0, None)
@@ -260,7 +262,7 @@ class Mixing:
             out[part], told[part.name] = self._merging.passed(part, candidates[part], *self._source(part))
         return out, told
 
-    def _source(self, part: mix.Part) -> Source:
+    def _source(self, part: mix.Part) -> tuple[str, foreign.File | Curated]:
         """Return the digest of what a component is drawn from, and where that lies."""
         if file := self._files.get(part.name):
             return self._made_of[f"file {part.name}"], file

@@ -39,7 +39,7 @@ class Nesting:
         leaves = [self._leaf(name, origin, made) for origin, _ in parts]
         tables, shown, draws, samples = [], [], 0, 0
         for leaf, (_, rows) in zip(leaves, parts, strict=True):
-            lengths = joined(self.measures.of(leaf.job, leaf.digest, leaf.source))
+            lengths = joined(leaf.lengths)
             mine = plan.take(pa.array(rows))
             shows = drawn.shown(mine, lengths, leaf.job)
             tables.append(self._measured(leaf, mine, lengths, shows, self._counts_alike(made)))
@@ -58,12 +58,15 @@ class Nesting:
 
     def _leaf(self, name: str, origin: Origin, made: JobResult) -> Leaf:
         if origin.is_file:
-            file = foreign.File(**made.facts["files"][origin.name])
-            return Leaf(f"{name}/{origin.name}", "", made.facts["sha256"][origin.name], file)
+            told = f"{name}/{origin.name}", made.facts["sha256"][origin.name]
+            return self._measured_leaf(*told, "", foreign.File(**made.facts["files"][origin.name]))
         (job,) = (each for each in self.before if each.job == origin.name)
         layout = Layout(self.measures.root, job.dataset)
         source = Curated(layout, job.decisions, job.augmented, origin.recipe)
-        return Leaf(job.job, origin.recipe, job.digest, source)
+        return self._measured_leaf(job.job, job.digest, origin.recipe, source)
+
+    def _measured_leaf(self, job: str, digest: str, recipe: str, source: foreign.File | Curated) -> Leaf:
+        return Leaf(job, recipe, digest, source, tuple(self.measures.of(job, digest, source)))
 
     def _counts_alike(self, made: JobResult) -> bool:
         """Tell whether the lengths in a plan are what this mix would measure."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -490,15 +491,34 @@ def test_a_store_that_fails_under_the_gate_fails_the_mix_and_what_was_looked_at_
         return read(root, name)
 
     monkeypatch.setattr(below, "read", down)
-    with pytest.raises(
-        ShardError, match=f"theirs: pictures under {folder} could not be looked at: .*the store is down"
-    ):
+    with pytest.raises(ShardError, match=r"theirs: 1 of 3 parts failed: look: .*the store is down"):
         shop.run("mixed")
     assert {"p0.jpg", "p1.jpg", "p2.jpg", "p4.jpg", "p5.jpg"} <= set(seen)
     seen.clear()
     broken.clear()
     assert reasons(drawn(shop)) == {"theirs": {None: 6}}
     assert sorted(seen) == ["p2.jpg", "p3.jpg"]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_a_gate_judges_a_file_the_same_however_small_its_parts(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    records = [record(number % 17, f"thing {number % 3}") for number in range(60)]
+    path = shop.folder / f"theirs.{suffix}"
+    lines = "\n".join(json.dumps(each) for each in records)
+    path.write_text(lines if suffix == "jsonl" else json.dumps([*records[:30], {"conversations": 1}, *records[30:]]))
+
+    def verdicts() -> list[tuple[int, str | None]]:
+        mix(shop, f"  mine: {{from: mine}}\n  theirs: {{from: {path}}}\n", "gate: {}\n")
+        return [(row["record_offset"], row["reason"]) for row in drawn(shop) if row["component"] == "theirs"]
+
+    whole = verdicts()
+    assert Counter(reason for _, reason in whole)["duplicate"] > 0
+    monkeypatch.setattr(measuring, "PART_BYTES", 700)
+    shutil.rmtree(shop.root)
+    assert verdicts() == whole
+    assert len(list(shop.root.glob("gates/facts/theirs/*/*.parquet"))) > 5
 
 
 def test_copies_of_pictures_under_other_names_are_duplicates(shop: Workshop) -> None:

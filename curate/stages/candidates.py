@@ -41,11 +41,6 @@ class Curated:
         for first in range(0, table.num_rows, _BATCH_ROWS):
             yield table.slice(first, _BATCH_ROWS)
 
-    def all_samples(self) -> Iterator[pa.Table]:
-        """Yield the candidates of all shards, some at a time, in order."""
-        for shard in self.shards():
-            yield from self.samples(shard)
-
     def table(self, shard: int) -> pa.Table:
         """Return the candidates of a shard, as rows of SAMPLES."""
         if not self.recipe:

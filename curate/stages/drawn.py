@@ -26,12 +26,16 @@ DRAWS = pa.schema([*merge.CANDIDATES, *(schema.MIXED.field(name) for name in ("c
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A job and one of its recipes, or a file, that draws are from: how MIXED calls it, its digest, where it lies."""
+    """A job and one of its recipes, or a file, that draws are from: how MIXED calls it, its digest, where it lies.
+
+    `lengths` are the files of the lengths of its samples, in order.
+    """
 
     job: str
     recipe: str
     digest: str
     source: foreign.File | Curated
+    lengths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from curate import schema
 from curate.codecs import plain
 from curate.errors import OutsideError, SampleError
 from curate.grounding import conversation, templates
-from curate.io import below, json_stream, storage
+from curate.io import below, storage
 from curate.io.json_stream import Found
 from curate.io.json_window import UNREAD
 from curate.io.sizes import Size, Sizes
@@ -47,12 +47,6 @@ class File:
     uri: str
     codec: str
     images: str = ""
-
-    def all_samples(self) -> Iterator[pa.Table]:
-        """Yield the records as samples, some at a time, in order: their words as written, their pictures by name."""
-        records = json_stream.records(self.uri)
-        while batch := list(islice(records, BATCH_ROWS)):
-            yield schema.to_table([_sample(self.name, found) for found in batch])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +182,13 @@ def measured(
         table = measure.counted(prompted, tokens, count)
         table = table.append_column("record_offset", pa.array([found.offset for found, _ in batch], pa.int64()))
         yield table.append_column("record_bytes", pa.array([size for _, size in batch], pa.int64()))
+
+
+def samples(file: File, part: Part) -> Iterator[pa.Table]:
+    """Yield the records of a part as samples, some at a time, in order: words as written, pictures by name."""
+    placed = file_parts.records(file.uri, part)
+    while batch := list(islice(placed, BATCH_ROWS)):
+        yield schema.to_table([_sample(file.name, found) for found, _ in batch])
 
 
 def digest(uri: str) -> str:
