@@ -128,6 +128,19 @@ def bare() -> Job:
     return work
 
 
+def again() -> Job:
+    """Decode the same rows before they are encoded: the floor where records of a file are exported."""
+    made = [json.dumps(row(record), ensure_ascii=False) for record in records("asv2")]
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+
+    def work(folder: Path, count: int) -> None:
+        with (folder / "mix.json").open("w", encoding="utf-8") as out:
+            for text in cycled(made, count):
+                out.write(encode(json.loads(text)))
+
+    return work
+
+
 def plain(number: int) -> Sample:
     """Return the same dialogue without boxes."""
     return replace(sample(number), regions=())
@@ -181,7 +194,7 @@ def coded(kind: str) -> Job:
 def child(case: str, count: int) -> None:
     """Run one case in this process; print records a CPU second, and peak memory in MB."""
     name, _, rest = case.partition(":")
-    works = {"list": listing, "bare": bare, "codec": lambda: coded(rest)}
+    works = {"list": listing, "bare": bare, "again": again, "codec": lambda: coded(rest)}
     works |= {"whole": lambda: whole(Path(rest)), "rows": lambda: read(Path(rest))}
     work = works.get(name, lambda: writer(case))()
     with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +219,7 @@ def measured(case: str, count: int, rounds: int = ROUNDS) -> tuple[float, float]
 def paths(path: str, what: str) -> list[Row]:
     """Measure a whole path at two sizes, beside its parts."""
     rows = []
-    floor, _ = measured("bare", FEW)
+    floor, _ = measured("again" if path == "file" else "bare", FEW)
     for count in (FEW, RECORDS):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([sys.executable, __file__, f"prepare:{path}:{folder}", str(count)], check=True)
