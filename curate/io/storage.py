@@ -9,6 +9,8 @@ import glob as local_glob
 import io
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +91,22 @@ def open_read(uri: str) -> BinaryIO:
             return path.open("rb")
         file = filesystem(uri).open(uri, "rb", block_size=READ_BLOCK_BYTES)
     return io.BufferedReader(cast(io.RawIOBase, _Guarded(file, uri)), buffer_size=1 << 18)
+
+
+def open_here(uri: str) -> BinaryIO:
+    """Open a file for `os.pread` at any place; a remote one is copied first, to a file of this machine without a name.
+
+    Reads here and there would each bring READ_BLOCK_BYTES of it.
+    """
+    path = local_path(uri)
+    if path is not None:
+        with _outside(uri):
+            return path.open("rb")
+    copy = cast(BinaryIO, tempfile.TemporaryFile(prefix="curate-"))  # noqa: SIM115 - the caller's to close
+    with open_read(uri) as file:
+        shutil.copyfileobj(file, copy, READ_BLOCK_BYTES)
+    copy.flush()
+    return copy
 
 
 def read_bytes(uri: str, offset: int = 0, size: int | None = None) -> bytes:

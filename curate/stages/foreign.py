@@ -6,6 +6,7 @@ written form than the mix's are recast on the way (see `recast`).
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -135,9 +136,8 @@ class Reading:
             OutsideError: there is no record any more: the file has changed.
         """
         if self._open is None:
-            self._open = storage.open_read(self.file.uri)
-        self._open.seek(offset)
-        text = self._open.read(size).decode("utf-8", "replace").lstrip()
+            self._open = storage.open_here(self.file.uri)
+        text = os.pread(self._open.fileno(), size, offset).decode("utf-8", "replace").lstrip()
         try:
             return _decoded(text)[0]  # what JSON does not have was refused when it was measured
         except (ValueError, RecursionError) as error:

@@ -54,6 +54,22 @@ def test_what_is_written_is_read_back(root):
     assert storage.read_bytes(uri) == b"new"
 
 
+def test_a_file_is_read_here_and_there_and_fetched_once(root, monkeypatch):
+    uri = storage.join(root, "a", "records.json")
+    data = bytes(range(256)) * 40_000
+    storage.write_bytes(uri, data)
+    opened = []
+    open_read = storage.open_read
+    monkeypatch.setattr(storage, "open_read", lambda uri: (opened.append(uri), open_read(uri))[1])
+    with storage.open_here(uri) as file:
+        for place in (9_999_000, 5, 5_000_000, 0):
+            assert os.pread(file.fileno(), 700, place) == data[place : place + 700]
+        assert os.pread(file.fileno(), 10, len(data)) == b""
+    assert len(opened) <= 1
+    with pytest.raises(FileNotFoundError):
+        storage.open_here(storage.join(root, "absent"))
+
+
 def test_put_file_leaves_the_local_file(root, tmp_path):
     local = tmp_path / "source.tar"
     local.write_bytes(b"x" * 10_000)
