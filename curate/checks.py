@@ -10,13 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate import inventory, mix_checks, plugins, recipes, schema
+from curate import plugins, recipes, schema
 from curate.catalog import load_catalog
 from curate.errors import ConfigError, nearest
 from curate.export_job import Export
 from curate.io.warehouse import Warehouse, parameters, read_sql
 from curate.job import CurateJob, Job, job_path, read_job
 from curate.mix_job import Component, MixJob, component_job, jobs_below
+from curate.mixes import inventory, mix_checks
 from curate.plugins import Project
 from curate.yamlfile import Step, dotted, mistake
 

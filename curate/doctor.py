@@ -12,12 +12,13 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from curate import digests, mix_files, planning, schema
+from curate import digests, planning, schema
 from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
 from curate.io.records import read_json
 from curate.io.tar_check import Tar, examined, reframed
 from curate.layout import PACKS, Layout, facts_folder, looks_folder, merged_file, sound_root
+from curate.mixes import strays
 from curate.sample import Sample
 from curate.shards import ShardTask
 from curate.stages.commit import begin, committed, tally
@@ -33,11 +34,11 @@ RECORDS = (
     "runs/*/*.json",
 )
 CACHES = (
-    (mix_files.LENGTHS, ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
+    (strays.LENGTHS, ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
     (merged_file("", "*", "*"), ("dataset", "sample_id", "members")),
     (f"{facts_folder('', '*', '*')}/*.parquet", ("place", "ids", "words")),
     (f"{looks_folder('', '*', '*')}/*.parquet", tuple(LOOKS.names)),
-    (mix_files.STEPS, ("step", "packs", "tokens", "cost")),
+    (strays.STEPS, ("step", "packs", "tokens", "cost")),
 )
 """Tables below a root that carry no digest of their own, and columns that each has had in every version."""
 REMADE = "set aside; the next run makes it again"
@@ -88,7 +89,7 @@ class Doctor:
         base = sound_root(self.root)
         plans = storage.glob(f"{base}/*/plan.json")
         caches = [(uri, columns) for pattern, columns in CACHES for uri in storage.glob(f"{base}{pattern}")]
-        if not plans and not caches and not storage.glob(f"{base}{mix_files.MANIFESTS}"):
+        if not plans and not caches and not storage.glob(f"{base}{strays.MANIFESTS}"):
             raise ConfigError(f"nothing curated under {self.root}", hint="curate run JOB --root URL, or curate demo")
         findings = [*self._records(base)]
         for plan in plans:
@@ -98,10 +99,10 @@ class Doctor:
                 findings += self._table(uri)
         for uri in storage.glob(f"{base}/*/augmented/*/*.parquet"):
             findings += self._derived(uri)
-        findings += [Finding(uri, "gone", GONE) for uri in mix_files.gone(base)]
+        findings += [Finding(uri, "gone", GONE) for uri in strays.gone(base)]
         for uri, columns in caches:
             findings += self._cache(uri, columns)
-        findings += [self._aside(uri, what) for uri, what in mix_files.strangers(base)]
+        findings += [self._aside(uri, what) for uri, what in strays.strangers(base)]
         for pattern in PACKS:
             for uri in storage.glob(f"{base}/mixes/*/*/{pattern}"):
                 findings += self._packs(uri, uri.rsplit("/", pattern.count("/") + 1)[0])
@@ -196,7 +197,7 @@ class Doctor:
 
     def _packs(self, uri: str, folder: str) -> Iterator[Finding]:
         """Examine rows of a mix: its manifest names them by digest; without one the mix is not done, or made again."""
-        shards = mix_files.shards(folder)
+        shards = strays.shards(folder)
         self.tables += 1
         if shards is None:
             return

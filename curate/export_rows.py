@@ -22,7 +22,7 @@ from curate import mixture, schema
 from curate.errors import ConfigError
 from curate.io.external_sort import RUN_BYTES, ExternalSort
 from curate.layout import Layout, mix_folder
-from curate.plan_rows import COLUMNS, PlanRows
+from curate.mixes.plan_rows import COLUMNS, PlanRows
 from curate.results import JobResult
 from curate.sample import Sample
 from curate.sample_columns import values

@@ -84,6 +84,10 @@ class Gate(Strict):
     numbers: Literal["coco", "vg", "flickr30k", "sa"] | None = None
     joins: str | None = None
 
+    def reads_pictures(self) -> bool:
+        """Tell whether the pictures of others' files are read: they are known by their bytes in no other way."""
+        return not {"sha256", "phash"}.isdisjoint(self.by)
+
 
 class PictureFolders(Strict):
     """Where the pictures of a mix's files lie, and how many each folder below it should hold."""

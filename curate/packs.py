@@ -12,7 +12,7 @@ from typing import Any
 from curate.errors import ConfigError
 from curate.io import tables
 from curate.io.records import read_json
-from curate.plan_rows import slices
+from curate.mixes.plan_rows import slices
 
 COLUMNS = ("component", "job", "recipe", "dataset", "sample_id", "members", "draw", "rank", "pack", "slot", "offset")
 TOKENS = ("n_text_tok", "n_label_tok", "n_img_tok", "n_tiles", "n_images", "cost")

@@ -15,7 +15,7 @@ from curate.io import storage
 from curate.io.records import write_json
 from curate.job import CurateJob, Job
 from curate.layout import Layout, runs_folder, sound_root
-from curate.mixing import Mixing
+from curate.mixes.mixing import Mixing
 from curate.plugins import Project
 from curate.results import JobResult, Listener, RunResult
 from curate.stages.commit import committed

@@ -12,8 +12,8 @@ from curate.results import JobResult, RunResult
 
 if TYPE_CHECKING:
     from curate.doctor import Examination
-    from curate.inventory import Item
     from curate.io.warehouse import Answer
+    from curate.mixes.inventory import Item
     from curate.probe import Probe
 
 Told = tuple[dict[str, Any], str]

@@ -93,8 +93,9 @@ def check(
                curate check jobs/cc12m.yaml --probe 200
     """
     with exits.console(json) as console:
-        from curate import check_warnings, checks, inventory, telling
+        from curate import check_warnings, checks, telling
         from curate import probe as probing
+        from curate.mixes import inventory
 
         where = project_at(project, job)
         mistakes = checks.check(job, where)

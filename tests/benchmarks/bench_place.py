@@ -24,7 +24,7 @@ from curate.driver import Driver, Where
 from curate.io import tables
 from curate.kernels.packing import Limits
 from curate.layout import placed_file
-from curate.placing import Placing
+from curate.mixes.placing import Placing
 from curate.stages.lengths import MEASURED
 from curate.stages.mix import Part, Recipe
 

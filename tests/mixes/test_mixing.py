@@ -13,13 +13,14 @@ import pytest
 from conftest import Workshop
 from PIL import Image
 
-from curate import checks, measuring
+from curate import checks
 from curate.codecs import plain
 from curate.driver import Driver, Where
 from curate.errors import ConfigError, OutsideError, ShardError
 from curate.export_job import Export
 from curate.exporting import export_last
 from curate.io import below, images
+from curate.mixes import measuring
 from curate.plugins import Project
 
 
@@ -225,7 +226,7 @@ def test_a_plan_is_the_same_whoever_measures_and_in_how_many_parts(
     mix(shop, f"  mine: {{from: mine}}\n  theirs: {{from: {path}, epochs: 1.5}}\n", "gate: {}\n")
     whole = shop.run("mixed").jobs[-1]
     plan = pq.ParquetFile(f"{shop.root}/mixes/mixed/{whole.digest}/packs.parquet").read()
-    monkeypatch.setattr("curate.measuring.PART_BYTES", 15_000)
+    monkeypatch.setattr("curate.mixes.measuring.PART_BYTES", 15_000)
     shop.root = shop.root.parent / "another"
     again = shop.run("mixed", where=Where("ray", cpus=2)).jobs[-1]
     assert again.digest == whole.digest
@@ -400,7 +401,7 @@ def test_a_budget_below_one_sample_is_said(shop: Workshop) -> None:
 def test_pictures_that_come_later_are_drawn_by_the_next_run(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    monkeypatch.setattr("curate.measuring.PART_BYTES", 1_000)
+    monkeypatch.setattr("curate.mixes.measuring.PART_BYTES", 1_000)
     path = theirs(shop, [{**record(n), "image": f"{n // 10}/{n}.jpg"} for n in range(40)])
     folder = shop.folder / "pictures"
     tokens = f"tokens: {{model: qwen2.5-vl, tokenizer: {shop.folder}/tokenizer.json}}\n"
@@ -553,7 +554,7 @@ def test_however_many_parts_were_cut_in_a_record_two_phases_measure_them(
         Driver, "run", lambda self, phase, *rest: (phases.append(phase.name), run(self, phase, *rest))[1]
     )
     monkeypatch.setattr(measuring, "_records", lambda file: (reads.append(file), records(file))[1])
-    monkeypatch.setattr("curate.measuring.PART_BYTES", 1500)
+    monkeypatch.setattr("curate.mixes.measuring.PART_BYTES", 1500)
     shop.root = shop.root.parent / "another"
     assert {row["record_offset"] for row in drawn(shop)} == whole
     assert len(whole) == 60

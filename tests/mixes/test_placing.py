@@ -52,7 +52,7 @@ def test_a_plan_is_the_same_however_it_is_sliced(shop: Workshop, monkeypatch: py
     whole, folder, rows = run(shop)
     assert len(list(folder.glob("packs/*"))) == 2
     monkeypatch.setattr("curate.stages.place.SLICE_ROWS", 100)
-    monkeypatch.setattr("curate.measuring.PART_BYTES", 10_000)
+    monkeypatch.setattr("curate.mixes.measuring.PART_BYTES", 10_000)
     shop.root = shop.root.parent / "another"
     again, folder, sliced = run(shop)
     assert len(list(folder.glob("packs/*"))) > 5
@@ -117,7 +117,7 @@ def test_what_needs_all_candidates_in_one_place_is_refused(shop: Workshop, monke
     text = Path(shop.folder, "jobs/mixed.yaml").read_text()
     shop.write("jobs/mixed.yaml", text.replace(", by: [placement]", ""))
     assert checks.check("mixed", shop.project) == []
-    monkeypatch.setattr("curate.placing.ROWS", 100)
+    monkeypatch.setattr("curate.mixes.placing.ROWS", 100)
     with pytest.raises(ConfigError, match="gate needs all candidates"):
         shop.run("mixed")
     shop.write("jobs/mixed.yaml", text.replace("[placement]", "[placement, subset_sum]"))

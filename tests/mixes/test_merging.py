@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
 
-from curate import checks, merging, plans, schema, telling
+from curate import checks, digests, plans, schema, telling
 from curate.doctor import Doctor
 from curate.errors import ConfigError, SampleError
 from curate.export_job import Export
@@ -20,6 +20,7 @@ from curate.grounding.templates import template
 from curate.io import json_stream
 from curate.io.tokens import counter
 from curate.journey import as_text, explain
+from curate.mixes import merging
 from curate.packs import Packs
 from curate.plugins import Project
 from curate.report.page import ReportOptions, write_report
@@ -265,7 +266,11 @@ def test_plans_from_before_members_can_be_asked_and_written(shop: Workshop) -> N
     shop.write("jobs/mixed.yaml", f"mix:\n  mine: {{from: mine}}\n  theirs: {{from: {path}}}\n")
     rows = plan(shop)
     packs = f"{shop.root}/mixes/mixed/{rows[0]['digest']}/packs.parquet"
-    pq.write_table(pq.ParquetFile(packs).read().drop_columns(schema.MEMBERS.names), packs)
+    older = pq.ParquetFile(packs).read().drop_columns(schema.MEMBERS.names)
+    pq.write_table(older, packs)
+    manifest = Path(packs).with_name("manifest.json")
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**told, "shards": {"packs": digests.columns_digest(older)}}))
     wanted = Export.model_validate({"as": "llava_json"})
     _, told = export_last("mixed", wanted, shop.project, str(shop.root))
     assert told["records"] + sum(told["left_out"].values()) == len([row for row in rows if not row["reason"]])

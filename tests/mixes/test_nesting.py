@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Workshop
 
-from curate import check_warnings, checks, nesting, plans
+from curate import check_warnings, checks, plans
 from curate.doctor import Doctor
 from curate.errors import ConfigError
 from curate.export_job import Export
@@ -19,6 +19,7 @@ from curate.exporting import export_last
 from curate.grounding import templates
 from curate.io.tokens import counter
 from curate.journey import as_text, explain
+from curate.mixes import nesting
 from curate.packs import Packs
 from curate.probe import probe_all
 from curate.report.page import ReportOptions, write_report
@@ -226,7 +227,7 @@ def test_a_mix_too_large_for_one_machine_draws_from_no_mix(shop: Workshop, monke
     inner(shop)
     mix(shop, "outer", "  warmup: {from: inner}\n")
     shop.run("inner")
-    monkeypatch.setattr("curate.placing.ROWS", 45)
+    monkeypatch.setattr("curate.mixes.placing.ROWS", 45)
     with pytest.raises(ConfigError, match="warmup is a mix"):
         shop.run("outer")
 

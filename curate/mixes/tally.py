@@ -47,7 +47,7 @@ def wanted(candidates: Mapping[mix.Part, pa.Table], budget: Budget | None) -> di
         return {}
 
 
-def components(
+def drawn(
     sums: pa.Table, wanted: Mapping[str, int], merged: Mapping[str, Mapping[str, int]]
 ) -> dict[str, dict[str, int]]:
     """Return component → samples wanted (where that is known) and drawn, their tokens, candidates left out, and where

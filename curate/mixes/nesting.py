@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from curate.layout import Layout, mix_folder
-from curate.measuring import Measures, joined
-from curate.merging import Merging
-from curate.plan_rows import sound_files
+from curate.mixes.measuring import Measures, joined
+from curate.mixes.merging import Merging
+from curate.mixes.plan_rows import sound_files
 from curate.results import JobResult
 from curate.stages import drawn, foreign, merge, mix
 from curate.stages.candidates import Curated

@@ -133,7 +133,7 @@ class Gating:
 
     def _sees(self, source: foreign.File | Curated) -> TypeGuard[foreign.File]:
         """Tell whether the source is a file whose pictures are there, and are to be looked at."""
-        if not isinstance(source, foreign.File) or not looks_at_pictures(self.said):
+        if not isinstance(source, foreign.File) or not self.said.reads_pictures():
             return False
         return self.pictures.get(source.images, "0") != "0"
 
@@ -143,11 +143,6 @@ class Gating:
 
 def _shard_of(uri: str) -> int:
     return int(PurePosixPath(uri).stem)
-
-
-def looks_at_pictures(said: Gate | None) -> bool:
-    """Tell whether a gate reads the pictures of others' files: those are known by their bytes in no other way."""
-    return said is not None and not {"sha256", "phash"}.isdisjoint(said.by)
 
 
 def _with_reasons(table: pa.Table, reasons: pa.Array) -> pa.Table:
