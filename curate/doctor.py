@@ -6,7 +6,7 @@ sound pictures are never given up.
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from curate import digests, planning, schema
 from curate.errors import ConfigError, OutsideError, ShardError
 from curate.io import storage, tables
-from curate.io.records import read_json
+from curate.io.records import EXPORTED, MANIFEST, read_json
 from curate.io.tar_check import Tar, examined, reframed
 from curate.layout import PACKS, Layout, facts_folder, looks_folder, merged_file, sound_root
 from curate.mixes import strays
@@ -26,13 +26,13 @@ from curate.stages.looks import LOOKS
 from curate.stages.refetch import DAMAGED
 
 TABLES = ("*/scores/*/*.parquet", "*/decisions/*/*.parquet")
-RECORDS = (
-    "*/manifest.json",
-    "jobs/*/*/manifest.json",
-    "mixes/*/*/manifest.json",
-    "exports/*/*/manifest.json",
-    "runs/*/*.json",
-)
+RECORDS: dict[str, Mapping[str, type]] = {
+    "*/manifest.json": {"shards": dict},
+    "jobs/*/*/manifest.json": {"facts": dict},
+    "mixes/*/*/manifest.json": MANIFEST,
+    "exports/*/*/manifest.json": EXPORTED,
+    "runs/*/*.json": {},
+}
 CACHES = (
     (strays.LENGTHS, ("dataset", "sample_id", "n_text_tok", "n_img_tok", "reason")),
     (merged_file("", "*", "*"), ("dataset", "sample_id", "members")),
@@ -109,10 +109,10 @@ class Doctor:
         return Examination(self.root, self.tables, self.pictures, tuple(findings))
 
     def _records(self, base: str) -> Iterator[Finding]:
-        for pattern in RECORDS:
+        for pattern, fields in RECORDS.items():
             for uri in storage.glob(f"{base}/{pattern}"):
                 try:
-                    read_json(uri)
+                    read_json(uri, fields)
                 except OutsideError as error:
                     yield self._aside(uri, str(error))
 
@@ -137,6 +137,9 @@ class Doctor:
             samples = _samples(self._read(uri))
         except ShardError as error:
             yield self._aside(uri, str(error))
+            return
+        if any(sample.shard != shard for sample in samples):
+            yield self._aside(uri, "copied from another shard")
             return
         tar = examined(layout.images(shard), samples)
         self.pictures += tar.pictures

@@ -15,7 +15,8 @@ from curate.errors import ConfigError, ShardError, nearest
 from curate.export_job import Export
 from curate.export_rows import Row, of_job, of_mix
 from curate.io import storage
-from curate.io.records import read_json, write_json
+from curate.io.folders import count_pictures
+from curate.io.records import EXPORTED, read_json, write_json
 from curate.layout import job_folder, mix_folder
 from curate.plugins import Project
 from curate.results import JobResult, Listener, StageBooks
@@ -53,7 +54,9 @@ def write_export(
     """
     files = result.facts.get("files", {})
     folders = {name: storage.absolute(told["images"]) for name, told in files.items() if told["images"]}
-    identity = digest_of([result.digest, wanted.model_dump(), *([folders] if folders else [])])[:8]
+    seen = {images: count_pictures(images) for images in folders.values()} if _holds_pictures(wanted, project) else {}
+    said = [each for each in (folders, seen) if each]
+    identity = digest_of([result.digest, wanted.model_dump(), *said])[:8]
     folder = f"{root.rstrip('/')}/exports/{result.job}/{wanted.as_}-{identity}"
     if not _stands(folder):
         _write(result, wanted, project, root, folder, listener)
@@ -82,18 +85,26 @@ def export_last(
     if not row["complete"] and not partial:
         raise ShardError(f'shards of "{stem}" are missing: curate run {stem} again, or export with --partial')
     folder = {"mix": mix_folder, "curate": job_folder}[row["kind"]](root, stem)
-    facts = read_json(f"{folder}/{row['digest']}/manifest.json").get("facts", {})
+    facts = read_json(f"{folder}/{row['digest']}/manifest.json", {"facts": dict})["facts"]
     named = ("job", "kind", "dataset", "digest", "decisions", "augmented", "complete")
     books = tuple(StageBooks(**each) for each in facts.get("stages", ()))
     result = JobResult(**{key: row[key] for key in named}, books=books, facts=facts)
     return write_export(result, wanted, project, root, listener)
 
 
+def _holds_pictures(wanted: Export, project: Project) -> bool:
+    """Tell whether the pictures of others' files go into an export."""
+    return wanted.pictures and getattr(plugins.load("exporters", wanted.as_, project), "INSIDE", False)
+
+
 def _stands(folder: str) -> bool:
-    """Tell whether an export is written and its trainer's files are still there."""
+    """Tell whether an export is written and its trainer's files are still there, and whole."""
     if not storage.exists(f"{folder}/manifest.json"):
         return False
-    return all(storage.exists(f"{folder}/{name}") for name in read_json(f"{folder}/manifest.json")["files"])
+    sizes = read_json(f"{folder}/manifest.json", EXPORTED).get("bytes", {})
+    return bool(sizes) and all(
+        storage.exists(f"{folder}/{name}") and storage.size(f"{folder}/{name}") == size for name, size in sizes.items()
+    )
 
 
 def _write(
@@ -114,13 +125,16 @@ def _write(
         hints = {"no_size": f"name the folder of its pictures (images){sized}", "no_picture": "--no-pictures"}
         hint = next((hints[reason] for reason in written.left_out if reason in hints), "")
         raise ConfigError(f"{wanted.as_} could write no record: {why}", hint=hint)
+    inside = _holds_pictures(wanted, project)
     manifest = {
         "schema": "curate.export/1",
         "of": result.digest,
         **asdict(written),
         **wanted.model_dump(by_alias=True),
         "codec": codec_of(wanted, project),
-        "pictures_in": {name: reading.file.images for name, reading in files.items() if reading.file.images},
+        "counted_in": result.facts.get("written", ""),
+        "pictures_in": {name: each.file.images for name, each in files.items() if each.file.images and not inside},
+        "bytes": {name: storage.size(f"{folder}/{name}") for name in written.files},
     }
     write_json(f"{folder}/manifest.json", manifest)
 

@@ -22,11 +22,15 @@ LISTS = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 MAX_PACK_TOKENS = 1 << 20
 """The packer keeps one list per token of room."""
 
+MAX_BATCH = 1 << 20
+"""Packs of one step: more are a slip of the keys."""
+
 Many = Annotated[float, Field(gt=0, le=MAX_EPOCHS, strict=False, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, strict=False, allow_inf_nan=False)]
-Point = Annotated[tuple[float, float], Field(strict=False)]
+Point = Annotated[tuple[Share, Annotated[float, Field(ge=0, le=1e9, strict=False)]], Field(strict=False)]
 """Progress and weight."""
 Weight = Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**15)]
 
 
 class Component(Strict):
@@ -48,11 +52,11 @@ class Component(Strict):
     codec: str | None = None
     images: str | None = None
     epochs: Many | None = None
-    samples: Annotated[int, Field(ge=1)] | None = None
+    samples: Count | None = None
     weight: Weight | None = None
     max_epochs: Many | None = None
     family: str | None = None
-    per_picture: Annotated[int, Field(ge=1)] | None = None
+    per_picture: Count | None = None
     merge: Annotated[int, Field(ge=2, le=10_000)] | None = None
 
     def is_file(self) -> bool:
@@ -102,8 +106,8 @@ class Budget(Strict):
     By weight, else by size to the power of `temperature`. `families` bounds what each family may take of it.
     """
 
-    tokens: Annotated[int, Field(ge=1)] | None = None
-    samples: Annotated[int, Field(ge=1)] | None = None
+    tokens: Count | None = None
+    samples: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=4, strict=False, allow_inf_nan=False)] = 1.0
     families: dict[str, Share] = Field(default_factory=dict)
 
@@ -120,7 +124,7 @@ class Tokens(Strict):
     model: str = "llava-1.5-336"
     tokenizer: str = "clip"
     template: str = "vicuna_v1"
-    max: Annotated[int, Field(ge=1)] = 2048
+    max: Count = 2048
 
 
 class Pack(Strict):
@@ -147,6 +151,12 @@ class Steps(Strict):
     per_rank: Annotated[int, Field(ge=1, le=1 << 16)] = 1
     apart: Annotated[int, Field(ge=0, le=100_000)] = 0
     curves: dict[str, Annotated[tuple[Point, ...], Field(strict=False)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Steps":
+        if self.ranks * self.per_rank > MAX_BATCH:
+            raise ValueError(f"{self.ranks * self.per_rank:,} packs in a step, more than {MAX_BATCH:,}")
+        return self
 
 
 class MixJob(Strict):

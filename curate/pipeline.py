@@ -1,20 +1,24 @@
 """A job becomes an ordered list of phases: the jobs it draws from, its own, then its export and its record."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from curate import checks, planning
 from curate.catalog import load_catalog
 from curate.curation import Curation
 from curate.driver import Driver, Where
+from curate.errors import ConfigError
 from curate.export_job import Export
 from curate.exporting import write_export
 from curate.io import storage
 from curate.io.records import write_json
 from curate.job import CurateJob, Job
 from curate.layout import Layout, runs_folder, sound_root
+from curate.mix_job import LISTS
 from curate.mixes.mixing import Mixing
 from curate.plugins import Project
 from curate.results import JobResult, Listener, RunResult
@@ -42,6 +46,7 @@ def run(name: str, asked: Run, listener: Listener) -> RunResult:
     """
     sound_root(asked.root)
     jobs_in_order = checks.in_order(name, asked.project)
+    _check_lists(jobs_in_order, asked.root)
     started = time.monotonic()
     driver = Driver(asked.where, listener)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{jobs_in_order[-1][0].stem}"
@@ -78,6 +83,23 @@ def rehearse(name: str, asked: Run) -> tuple[dict[str, Any], ...]:
             books = [committed(f"{layout.samples()}/{name}") for name in done]
             told.append({**row, "again": sum(curable(each, asked.retry).total() for each in books)})
     return tuple(told)
+
+
+def _check_lists(jobs: Sequence[tuple[Path, Job]], root: str) -> None:
+    """Raise ConfigError for a gate's benchmark that is not ingested by the time the gate asks for it."""
+    ingested = set[str]()
+    for path, job in jobs:
+        if isinstance(job, CurateJob):
+            ingested.add(job.from_)
+            continue
+        for place, said in enumerate(job.gate.against if job.gate else ()):
+            if not said.endswith(LISTS) and said not in ingested and not storage.exists(Layout(root, said).plan):
+                raise ConfigError(
+                    f'"{said}" was never ingested under {root}',
+                    file=str(path),
+                    where=f"gate.against[{place}]",
+                    hint=f"curate run a job that ingests {said} first",
+                )
 
 
 def _one(name: str, job: Job, asked: Run, driver: Driver, before: tuple[JobResult, ...]) -> JobResult:

@@ -8,7 +8,7 @@ import numpy as np
 
 from curate.errors import ConfigError, nearest
 from curate.io import storage
-from curate.io.records import read_json
+from curate.io.records import MANIFEST, read_json
 from curate.io.warehouse import read_sql
 from curate.kernels import packing
 from curate.layout import mix_folder
@@ -62,7 +62,7 @@ def find(name: str, root: str) -> Plan:
         digest = last[mix]
     else:
         raise ConfigError(f'no mix "{mix}" was run under {root}', hint=nearest(mix, last) or f"curate run {mix}")
-    return Plan(mix, digest, read_json(f"{mix_folder(root, mix)}/{digest}/manifest.json"))
+    return Plan(mix, digest, read_json(f"{mix_folder(root, mix)}/{digest}/manifest.json", MANIFEST))
 
 
 def advise(plan: Plan, root: str, project: Project, lengths: Sequence[int] = LENGTHS) -> list[PackLength]:

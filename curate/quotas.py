@@ -176,7 +176,7 @@ def _met(
 def _rounded(
     sharing: Sequence[Wish], shares: Mapping[str, float], unit: Mapping[str, float], families: Mapping[str, float]
 ) -> dict[str, int]:
-    """Round by largest remainders; ties go to who comes first. A family that has reached its bound gets no more.
+    """Round by largest remainders; ties go by name. A family that has reached its bound gets no more.
 
     There are enough others: a family may take what its members want in all, rounded up.
     """
@@ -186,7 +186,7 @@ def _rounded(
         if wish.family in room:
             room[wish.family] -= counts[wish.name] * unit[wish.name]
     missing = round(sum(shares.values())) - sum(counts.values())
-    for wish in sorted(sharing, key=lambda wish: counts[wish.name] - shares[wish.name]):
+    for wish in sorted(sharing, key=lambda wish: (counts[wish.name] - shares[wish.name], wish.name)):
         if missing > 0 and room.get(wish.family or "", math.inf) > 1e-9:
             counts[wish.name] += 1
             missing -= 1

@@ -117,8 +117,15 @@ def _mix_line(job: JobResult) -> str:
     return (
         f"mix {job.job}: {facts['samples']:,} samples, {facts['tokens']:,} tokens in {facts['packs']:,} packs, "
         f"{facts['fill']:.2%} full (no packing needs fewer than {facts['least_packs']:,})"
-        f"{_steps(facts)}{_merged(facts)}"
+        f"{_steps(facts)}{_merged(facts)}{_short(facts)}"
     )
+
+
+def _short(facts: dict[str, Any]) -> str:
+    """Return which components give fewer samples than the recipe asks for, bounded or left out."""
+    parts = facts.get("components", {}).items()
+    short = [(name, part) for name, part in parts if part.get("wanted", 0) > part["samples"]]
+    return "".join(f"\n  {name} gives {part['samples']:,} of {part['wanted']:,} wanted" for name, part in short)
 
 
 def _merged(facts: dict[str, Any]) -> str:

@@ -261,6 +261,8 @@ def export(
         left = ", ".join(f"{reason} {count:,}" for reason, count in manifest["left_out"].items())
         text = f"wrote {manifest['records']:,} records to {folder}   left out: {left or 'none'}"
         where = [f"\npictures of {name} stay in {images}" for name, images in manifest["pictures_in"].items()]
+        if (counted := manifest.get("counted_in")) and counted != manifest["codec"]:
+            where.append(f"\nlengths and packs were counted in {counted}, texts are in {manifest['codec']}")
         console.result({"schema": "curate.export/1", "folder": folder, **manifest}, text + "".join(where))
 
 

@@ -1,10 +1,10 @@
 """ms-swift's grounding rows: messages with `<ref-object>` and `<bbox>` where phrases and boxes stand.
 
 Format: modelscope/ms-swift docs/source_en/Customization/Custom-dataset.md and swift/template/base.py. The trainer
-writes phrases and boxes in its model's own form, so that one file serves Qwen-VL, InternVL and others; the codec of
-the export is not asked. Boxes are `norm1`, shares of the picture, which stay right when the trainer resizes it. Paths
-are relative to the environment's ROOT_IMAGE_DIR: set it to the folder of the pictures; those that stay in a folder of
-their own have their whole path.
+writes phrases and boxes in its model's own form, so that one file serves Qwen-VL, InternVL and others: the codec of the
+export says only in which form lengths are counted. Boxes are `norm1`, shares of the picture, which stay right when the
+trainer resizes it. Paths are relative to the environment's ROOT_IMAGE_DIR: set it to the folder of the pictures; those
+that stay in a folder of their own have their whole path.
 
 A phrase becomes `<ref-object>` and a `<bbox>` for each of its boxes; boxes without words become `<bbox>` alone. Of
 phrases that overlap the longest is written, unless the export says otherwise. Scores, tags and relations have no place
@@ -31,11 +31,11 @@ SUFFIX = ".jsonl"
 GROUNDED = True
 """Phrases and boxes stand apart from the text."""
 
-CODECS = ("plain",)
-"""The words alone: phrases and boxes come from the grounded text itself."""
+CODECS = ("qwen2_vl", "internvl", "plain")
+"""What its models write, for lengths: phrases and boxes in the rows come from the grounded text itself."""
 
 _REF, _BOX = "<ref-object>", "<bbox>"
-_RESERVED = (_REF, _BOX, *trainable.MEDIA, "<cot-process>", "<start-image>")
+_RESERVED = (*trainable.MEDIA, "<cot-process>", "<start-image>")
 _ROLES = {"human": "user", "gpt": "assistant"}
 _DIGITS = 6
 """Decimals of a share: less than a pixel of any picture."""
@@ -63,13 +63,13 @@ class Exporter:
                 without a picture, `image_count` for a phrase that holds `<image>`.
         """
         said = record.said or tuple(Grounded(turn.value) for turn in record.turns)
-        turns = tuple(Turn(turn.role, each.text) for turn, each in zip(record.turns, said, strict=True))
-        trainable.check_record(replace(record, turns=turns), _RESERVED)
-        names = beside.paths(record)
         refs: list[str] = []
         boxes: list[list[float]] = []
-        woven = [Turn(turn.role, _content(each, refs, boxes)) for turn, each in zip(turns, said, strict=True)]
-        trainable.check(woven, len(names))
+        woven = tuple(
+            Turn(turn.role, _content(each, refs, boxes)) for turn, each in zip(record.turns, said, strict=True)
+        )
+        trainable.check_record(replace(record, turns=woven), _RESERVED)
+        names = beside.paths(record)
         if boxes and not names:
             raise SampleError("no_picture", f"{len(boxes)} boxes of no picture")
         messages = [{"role": _ROLES[turn.role], "content": turn.value} for turn in woven]
@@ -99,7 +99,14 @@ class Exporter:
 
 
 def _content(grounded: Grounded, refs: list[str], boxes: list[list[float]]) -> str:
-    """Return the text with its place holders, and append what they stand for, in order."""
+    """Return the text with its place holders, and append what they stand for, in order.
+
+    Raises:
+        SampleError: `reserved_tag`, the text holds a place holder of its own.
+    """
+    for tag in (_REF, _BOX):
+        if tag in grounded.text:
+            raise SampleError("reserved_tag", f"{tag} at character {grounded.text.index(tag)}")
     parts = {}
     for (start, end), indices in spans.written(grounded).items():
         held = [_shares(box) for index in indices for box in grounded.regions[index].boxes]

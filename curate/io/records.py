@@ -2,14 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from curate.errors import OutsideError
 from curate.io import storage
 
+_NONE: Mapping[str, type] = MappingProxyType({})
 
-def read_json(uri: str) -> dict[str, Any]:
-    """Return a record.
+MANIFEST: Mapping[str, type] = MappingProxyType({"shards": dict, "facts": dict, "books": dict})
+"""What the manifest of a mix has at least."""
+
+EXPORTED: Mapping[str, type] = MappingProxyType({"files": list, "records": int, "left_out": dict})
+"""What the manifest of an export has at least."""
+
+
+def read_json(uri: str, fields: Mapping[str, type] = _NONE) -> dict[str, Any]:
+    """Return a record that has these `fields`, of these types.
 
     Raises:
         OutsideError: it is damaged (the message says what to do about it).
@@ -21,6 +31,9 @@ def read_json(uri: str) -> dict[str, Any]:
         raise OutsideError(f"{uri} is damaged ({error}): curate doctor sets it aside, then run again") from error
     if not isinstance(found, dict):
         raise OutsideError(f"{uri} is damaged (not an object): curate doctor sets it aside, then run again")
+    for name, kind in fields.items():
+        if not isinstance(found.get(name), kind):
+            raise OutsideError(f"{uri} is damaged (no {name}): curate doctor sets it aside, then run again")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from curate.catalog import expand
 from curate.export_job import Export
 from curate.grounding.resolve import Policy
-from curate.io import folders
+from curate.io import folders, storage
 from curate.kernels.token_count import MODELS
 from curate.layout import Layout
 from curate.mix_job import Component, MixJob, component_job, jobs_below
@@ -87,7 +87,7 @@ class Components:
         jobs = {made.job: made.digest for made in self.jobs}
         files = {f"file {name}": foreign.digest(file.uri) for name, file in self.files.items()}
         pictures = {
-            f"pictures of {name}": self.pictures[file.images]
+            f"pictures of {name}": f"{self.pictures[file.images]} in {storage.absolute(file.images)}"
             for name, file in self.all_files.items()
             if file.images in self.pictures
         }

@@ -14,7 +14,7 @@ from curate import digests
 from curate.catalog import expand
 from curate.driver import Driver
 from curate.errors import ShardError
-from curate.io import tables
+from curate.io import storage, tables
 from curate.io.image_data import id_joins
 from curate.io.warehouse import Warehouse
 from curate.layout import facts_folder, looks_folder
@@ -45,16 +45,23 @@ class Gating:
 
     @cached_property
     def lists(self) -> tuple[EvalList, ...]:
-        """The benchmarks' lists.
+        """The benchmarks' lists; how many of their rows tell no picture is noted.
 
         Raises:
             ConfigError: a dataset that was never ingested, a file that is not there or tells no picture.
         """
-        return tuple(self._list(place, each) for place, each in enumerate(self.said.against))
+        found = tuple(self._list(place, each) for place, each in enumerate(self.said.against))
+        for each in found:
+            if each.unusable:
+                self.driver.listener.note(
+                    f"gate: {each.unusable:,} of {each.rows:,} rows of {each.name} tell no picture"
+                )
+        return found
 
     def made_of(self) -> dict[str, str]:
         """Return name → digest of the lists, by content."""
-        return {f"gate {each.name}": digests.content_digest(each.table) for each in self.lists}
+        lists = {f"gate {each.name}": digests.content_digest(each.table) for each in self.lists}
+        return lists | ({"gate joins": foreign.digest(self._joins)} if self._joins else {})
 
     def passed(
         self, candidates: Mapping[mix.Part, pa.Table], sources: Mapping[str, Leaf | Drawn]
@@ -79,7 +86,7 @@ class Gating:
             near_duplicates=self.said.near_duplicates,
             same_picture=self.said.same_picture,
         )
-        joins = id_joins(self._expanded(self.said.joins, "gate.joins")) if self.said.joins else None
+        joins = id_joins(self._joins) if self._joins else None
         found = gate.gated(facts, self.lists, rules, self.project, joins, gone)
         reasons = {**found.reasons, **{name: each.verdicts(found.reasons[name]) for name, each in nested.items()}}
         kept = {part: _with_reasons(table, reasons[part.name]) for part, table in candidates.items()}
@@ -123,7 +130,10 @@ class Gating:
         Raises:
             ShardError: one failed.
         """
-        done = self.driver.run(phase, tasks, folder)
+        names = {f"{shard_name(task.shard)}.parquet": task.shard for task in tasks}
+        there = [name for name in storage.list_names(folder, ".parquet") if name in names]
+        strange = {names[name] for name in there if not tables.is_cache(f"{folder}/{name}")}
+        done = self.driver.run(phase, tasks, folder, strange)
         for task in tasks:
             if task.shard not in done:
                 said = next((each.error for each in self.driver.failed if each.dataset == task.dataset), None)
@@ -136,6 +146,10 @@ class Gating:
         if not isinstance(source, foreign.File) or not self.said.reads_pictures():
             return False
         return self.pictures.get(source.images, "0") != "0"
+
+    @cached_property
+    def _joins(self) -> str:
+        return self._expanded(self.said.joins or "", "gate.joins")
 
     def _expanded(self, text: str, where: str) -> str:
         return expand(text, f"jobs/{self.name}.yaml", where)

@@ -87,7 +87,8 @@ def _lists(name: str, job: MixJob) -> Iterator[Item]:
 
 def _file(name: str, called: str, said: str, where: str, least: int) -> Item:
     path = expand(said, f"jobs/{name}.yaml", where)
-    if not storage.exists(path):
+    local = storage.local_path(path)
+    if not storage.exists(path) or (local is not None and not local.is_file()):  # a pipe would be waited for
         return Item("file", called, path, "missing", where=where)
     size = storage.size(path)
     return Item("file", called, path, "short" if _held(path, size) < least else "present", size, where=where)

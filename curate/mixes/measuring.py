@@ -100,10 +100,12 @@ def joined(files: Sequence[str]) -> pa.Table:
 
 
 def _is_current(file: str, pictures: str) -> bool:
-    """Tell whether a file of lengths has its footer and its columns, and awaits no pictures that may have come."""
+    """Tell whether a file of lengths has its footer and its columns, is of its place, and awaits no late pictures."""
     try:
         whole = set(lengths.MEASURED) <= set(tables.column_names(file))
-        return whole and tables.read_metadata(file).get(lengths.PICTURES, pictures) == pictures
+        return (
+            whole and tables.is_cache(file) and tables.read_metadata(file).get(lengths.PICTURES, pictures) == pictures
+        )
     except ShardError:
         return False
 

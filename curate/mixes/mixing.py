@@ -12,8 +12,9 @@ import pyarrow as pa
 from curate import digests
 from curate.digests import digest_of
 from curate.driver import Driver
+from curate.errors import ShardError
 from curate.io import storage, tables
-from curate.io.records import read_json
+from curate.io.records import MANIFEST, read_json, write_json
 from curate.io.warehouse import Warehouse
 from curate.kernels.packing import Limits
 from curate.kernels.token_count import MODELS
@@ -60,7 +61,7 @@ class Mixing:
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
         done = storage.exists(f"{folder}/manifest.json")
         if done:
-            shards = read_json(f"{folder}/manifest.json")["shards"]
+            shards = read_json(f"{folder}/manifest.json", MANIFEST)["shards"]
             done = all(storage.exists(f"{folder}/{name}.parquet") for name in ("steps", *shards))
         if not done:
             jobs = (part for part in self._from.parts if part not in self._from.mixes)
@@ -70,9 +71,20 @@ class Mixing:
             rows = sum(counts.values())
             made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
             self._commit(folder, made, counts)
+            self.driver.done += 1
         else:
             self.driver.listener.phase("mix", self.name, 1, 1, None)
-        return self._result(read_json(f"{folder}/manifest.json"))
+            self.driver.resumed += 1
+            self._moved(folder)
+        return self._result(read_json(f"{folder}/manifest.json", MANIFEST))
+
+    def _moved(self, folder: str) -> None:
+        """Write where files and pictures lie now into the manifest of a plan that does not depend on that."""
+        manifest = read_json(f"{folder}/manifest.json", MANIFEST)
+        files = {name: asdict(file) for name, file in self._from.all_files.items()}
+        if manifest["facts"].get("files") != files:
+            told = {**manifest, "facts": {**manifest["facts"], "files": files}}
+            write_json(f"{folder}/manifest.json", told)
 
     @cached_property
     def digest(self) -> str:
@@ -150,8 +162,11 @@ class Mixing:
         started = time.monotonic()
         self.driver.listener.phase("mix", self.name, 1, 0, None)
         candidates, merged = self._merged(candidates)
-        tally.check_some(candidates)
-        draws = mix.drawn(candidates, self._budget, recipe.seed)
+        try:
+            tally.check_some(candidates)
+            draws = mix.drawn(candidates, self._budget, recipe.seed)
+        except ShardError as error:
+            raise ShardError(f"{self.name}: {error}") from error
         packed, facts = mix.planned(draws, recipe, self.name, self.digest)
         loads = Loads(facts["steps"], recipe.ranks)
         loads.add(packed)
@@ -211,5 +226,4 @@ class Mixing:
         books = manifest["books"]
         rows = StageBooks(self.name, "mix", books["ok"], books["kept"], books["dropped"])
         complete = all(parent.complete for parent in self._from.jobs)
-        facts = manifest["facts"] | {"files": {name: asdict(file) for name, file in self._from.all_files.items()}}
-        return JobResult(self.name, "mix", "", self.digest, "", "", complete, (rows,), facts)
+        return JobResult(self.name, "mix", "", self.digest, "", "", complete, (rows,), manifest["facts"])

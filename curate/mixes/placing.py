@@ -65,6 +65,7 @@ class Placing:
             ShardError: a component has nothing to draw or too little, or a slice could not be placed.
         """
         limits = self.recipe.limits
+        files = dict(sorted(files.items(), key=lambda each: each[0].name))  # the order in the recipe says nothing
         slices = [each for number, part in enumerate(files) for each in place.slices(part, number, files[part])]
         found = [place.census(each, limits) for each in slices]
         shelves = self._planned(list(files), slices, found, limits)
@@ -97,7 +98,7 @@ class Placing:
         try:
             wanted = quotas(wishes, self.budget)
         except ValueError as error:
-            raise ShardError(f"mix: {error}; curate report shows what the jobs dropped") from error
+            raise ShardError(f"{self.name}: {error}; curate report shows what was left out") from error
         cost = token_count.cost(self.hidden, whole.sizes[:, 0] * limits.align).astype(np.float64)
         steps = (self.recipe.ranks, self.recipe.per_rank)
         draws = np.array([wanted[part.name] for part in parts], np.int64)

@@ -13,7 +13,7 @@ from curate import schema
 from curate.errors import ShardError
 from curate.io import storage, tables
 from curate.io.external_sort import ExternalSort
-from curate.io.records import read_json
+from curate.io.records import MANIFEST, read_json
 
 Ints = npt.NDArray[np.int64]
 
@@ -69,7 +69,7 @@ def sound_files(folder: str) -> list[str]:
 def _named(folder: str) -> dict[str, str | None]:
     """Return name → digest of the files of a plan's rows; without a manifest there is one, and none of it."""
     said = f"{folder}/manifest.json"
-    return dict(read_json(said)["shards"]) if storage.exists(said) else {"packs": None}
+    return dict(read_json(said, MANIFEST)["shards"]) if storage.exists(said) else {"packs": None}
 
 
 def _again(folder: str) -> str:

@@ -18,7 +18,7 @@ def check_some(candidates: Mapping[mix.Part, pa.Table]) -> None:
         if table.num_rows and not table["reason"].null_count:
             told = sorted(Counter(table["reason"].to_pylist()).items())
             why = ", ".join(f"{reason} {count:,}" for reason, count in told)
-            raise ShardError(f"mix: {part.name} has no samples, all are left out: {why}")
+            raise ShardError(f"{part.name} has no samples, all are left out: {why}")
 
 
 def dropped(packed: pa.Table) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The mix on the page: what each component was to bring and brings, its packs, steps and gate, and the licences."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from curate.catalog import load_catalog
@@ -193,10 +193,13 @@ def _blocks(rows: Sequence[Row], colours: dict[str, int], length: int) -> tuple[
     return tuple(out), len(places)
 
 
-def licences(datasets: list[str], project: Project) -> list[Licence]:
-    """Return what the catalogs say of these datasets."""
+def licences(datasets: list[str], project: Project, files: Container[str] = ()) -> list[Licence]:
+    """Return what the catalogs say of these datasets, some of which are `files` of others."""
     out = []
     for name in datasets:
+        if name in files:
+            out.append(Licence(name, "not stated: a file of others", ""))
+            continue
         try:
             catalog = load_catalog(name, project)
             out.append(Licence(name, inert(catalog.licence, 400), inert(catalog.citation, 400)))

@@ -107,13 +107,14 @@ def _mix_panel(record: Record, key: str, again: str, desk: Desk) -> Panel:
     advise = shlex.join(["curate", "mix", "advise", record.job, "--root", desk.root])
     rows = desk.questions.of_mix("report_mix_components", record.job, record.digest)
     datasets = sorted({each for row in rows for each in row["datasets"] if each})
+    files = record.facts.get("files", {})
     return Panel(
         key,
         record,
         again,
         tuple(mix_alerts(record, found, advise, again)),
         mix=found,
-        licences=tuple(licences(datasets, desk.project)),
+        licences=tuple(licences(datasets, desk.project, {file["name"] for file in files.values()})),
     )
 
 

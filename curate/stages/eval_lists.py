@@ -28,6 +28,7 @@ COLUMNS = (*NAMES, *URLS, "sha256", "phash")
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PHASH = re.compile(r"[0-9a-fA-F]{16}")
+_FLOAT = re.compile(r"^([0-9]{1,12})\.0+$")
 _BATCH = 10_000
 
 
@@ -146,7 +147,7 @@ def _told(record: Mapping[str, Any], ids: Space | None) -> list[dict[str, str]]:
         value = record.get(column)
         space = ids if column in ("picture_id", "image_id") else None
         for each in value if isinstance(value, list) else [value]:
-            known = numbered(each, space)
+            known = numbered(_whole(each), space)
             told += [{"picture_id": known}] if known else []
     for column in URLS:
         value = record.get(column)
@@ -158,6 +159,13 @@ def _told(record: Mapping[str, Any], ids: Space | None) -> list[dict[str, str]]:
         if isinstance(value, str) and form.fullmatch(value.strip()):
             told.append({column: value.strip().lower()})
     return told
+
+
+def _whole(value: object) -> Any:
+    """Return a number of a picture without the `.0` that a table writes where another row of the column has none."""
+    if isinstance(value, str):
+        return _FLOAT.sub(r"\1", value.strip())
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _storable(text: str) -> str:

@@ -146,7 +146,7 @@ class Reading:
     def _only(self, record: object) -> tuple[layouts.Json, dict[int, Grounded]]:
         """Return a record in the form of the writer, which must be one of it, and what its turns say without one."""
         made: list[tuple[layouts.Json, dict[int, Grounded]]] = [(unit, {}) for unit in layouts.units(record)]
-        if self._recaster is not None:
+        if self._recaster is not None and not (len(made) == 1 and _is_of_no_picture(made[0][0])):
             recast = [self._recaster.recast(unit) for unit, _ in made]
             made = [(each, one.said) for one in recast for each in one.records]
         if len(made) != 1:
@@ -224,6 +224,12 @@ def _sample(name: str, found: Found) -> Sample:
     except (SampleError, AttributeError):
         return Sample(key, name, 0, found.index, "")
     return Sample(key, name, 0, found.index, "", conversations=turns, source_meta=json.dumps({"image": names}))
+
+
+def _is_of_no_picture(record: layouts.Json) -> bool:
+    """Tell whether a record is a dialogue without a picture: what looks like a box in it is none."""
+    is_dialogue = isinstance(record.get("conversations"), list)
+    return is_dialogue and layouts.name_of(record) is None and record.keys().isdisjoint(("image", "image_id"))
 
 
 def _turns(record: layouts.Json) -> tuple[Turn, ...]:

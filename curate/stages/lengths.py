@@ -83,7 +83,7 @@ def _measure(
     table = sidecar(batches(task), config.job, config.recipe, config.codec, model)
     waits = config.pictures and not AWAITING.isdisjoint(table["reason"].unique().to_pylist())
     said = {PICTURES: config.pictures} if waits else {}
-    tables.write_table(f"{config.folder}/{shard_name(task.shard)}.parquet", table, said)
+    tables.write_cache(f"{config.folder}/{shard_name(task.shard)}.parquet", table, said)
     seconds = time.monotonic() - started
     return ShardReport(task.dataset, task.shard, True, table.num_rows, {"measured": table.num_rows}, seconds)
 

@@ -54,7 +54,7 @@ def _look(root: str, folder: str, task: ShardTask, payload: Any) -> ShardReport:
     names = task.work.to_pylist()
     shas, hashes = zip(*looked(root, names), strict=True)
     table = pa.table([names, shas, hashes], schema=LOOKS)
-    tables.write_table(f"{folder}/{shard_name(task.shard)}.parquet", table, {})
+    tables.write_cache(f"{folder}/{shard_name(task.shard)}.parquet", table, {})
     counts = {"looked": len(names) - shas.count(None)}
     return ShardReport(task.dataset, task.shard, True, len(names), counts, time.monotonic() - started)
 

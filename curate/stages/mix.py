@@ -99,7 +99,7 @@ def drawn(components: Mapping[Part, pa.Table], budget: Budget | None, seed: int)
     try:
         counts = quotas(wishes, budget)
     except ValueError as error:
-        raise ShardError(f"mix: {error}; curate report shows what the jobs dropped") from error
+        raise ShardError(f"{error}; curate report shows what was left out") from error
     rows = []
     for part, table, picture, whole in zip(parts, usable, pictures, candidates, strict=True):
         keys = _keys(table)

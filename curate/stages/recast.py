@@ -42,7 +42,7 @@ class Recast:
 class Recaster:
     """Takes records from one codec's form to another's; `sizes` knows the pictures where they are at hand.
 
-    Texts whose boxes are shares of the picture itself are read without its size where none is written.
+    Texts whose boxes are shares of the picture itself are read, and written as such texts, without its size.
     """
 
     def __init__(
@@ -52,7 +52,8 @@ class Recaster:
         self._reads_text, self._writes_text = "text" in reader.HOLDS, "text" in writer.HOLDS
         self._reads_records, self._writes_records = holds_records(reader), holds_records(writer)
         self._decode, self._encode = reader.decode, writer.encode
-        self._sizeless = reader.FRAME == "original" and writer.FRAME == "none" and not self._reads_records
+        of_text = not self._reads_records and not self._writes_records
+        self._sizeless = of_text and reader.FRAME == "original" and writer.FRAME in ("original", "none")
         self._signs = signs(reader, writer)
         self._losses = Losses(writer)
 

@@ -43,7 +43,7 @@ def _recognise(config: Recognising, task: ShardTask, payload: Any) -> ShardRepor
     table = pa.concat_tables(found)
     if table.num_rows != task.rows:
         raise ShardError(f"{table.num_rows} candidates, {task.rows} were measured: run the mix again")
-    tables.write_table(f"{config.folder}/{shard_name(task.shard)}.parquet", table, {})
+    tables.write_cache(f"{config.folder}/{shard_name(task.shard)}.parquet", table, {})
     seconds = time.monotonic() - started
     return ShardReport(task.dataset, task.shard, True, table.num_rows, {"recognised": table.num_rows}, seconds)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate import schema
 from curate.errors import ShardError
@@ -41,7 +42,7 @@ def repeated(layout: Layout, rows: Mapping[int, int]) -> dict[int, tuple[int, ..
         ExternalSort(Path(folder), _BOUND, sum(rows.values())) as ids,
     ):
         for shard in sorted(rows):
-            high, low = _halves(layout.samples(shard))
+            high, low = _halves(layout.samples(shard), shard)
             place = {
                 "high": high,
                 "low": low,
@@ -89,14 +90,17 @@ def _marked(sample: Sample) -> Sample:
     )
 
 
-def _halves(uri: str) -> npt.NDArray[np.uint64]:
+def _halves(uri: str, shard: int) -> npt.NDArray[np.uint64]:
     """Return both halves of the ids of a shard, (2, N).
 
     Raises:
-        ShardError: the table is damaged.
+        ShardError: the table is damaged, or of another shard.
     """
     try:
-        ids = tables.read_table(uri, ("sample_id",))["sample_id"].to_pylist()
+        table = tables.read_table(uri, ("sample_id", "shard"))
+        if pc.any(pc.not_equal(table["shard"], shard)).as_py():
+            raise ShardError(f"its rows are not of shard {shard}")
+        ids = table["sample_id"].to_pylist()
         return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").reshape(len(ids), 2).T.astype(np.uint64)
     except (ShardError, TypeError, ValueError) as error:
         raise ShardError(f"{uri} is damaged: {error}; curate doctor sets it aside, then run again") from error

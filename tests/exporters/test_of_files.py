@@ -113,6 +113,22 @@ def test_boxes_of_questions_stand_where_they_stood(shop: Workshop, around: str) 
     assert row["objects"]["ref"] == ["a dog"]
 
 
+def test_an_answer_that_is_a_box_alone_stays(shop: Workshop) -> None:
+    told = record("[0.1, 0.2, 0.5, 0.6]", width=WIDTH, height=HEIGHT)
+    mix(shop, f"  theirs: {{from: {file(shop, [told])}, codec: llava}}\n", "export: {as: ms_swift}\n")
+    [row] = rows(shop)
+    assert row["messages"][1]["content"] == "<bbox>" and len(row["objects"]["bbox"]) == 1
+
+
+@pytest.mark.parametrize("name", ["llava_next", "ms_swift", "qwen_vl"])
+def test_what_looks_like_a_box_is_none_without_a_picture(shop: Workshop, name: str) -> None:
+    words = ["the matrix [[1, 2], [3, 4]]", "write <box>[[100, 200, 300, 400]]</box>", "between [0.1, 0.2, 0.3, 0.4]"]
+    turns = [[{"from": "human", "value": "what"}, {"from": "gpt", "value": text}] for text in words]
+    mix(shop, f"  theirs: {{from: {file(shop, [{'conversations': each} for each in turns])}, codec: asv2}}\n")
+    _, told = exported(shop, name)
+    assert (told["records"], told["left_out"]) == (3, {})
+
+
 def test_boxes_outlive_the_merging_of_dialogues(shop: Workshop) -> None:
     path = file(shop, [boxed("qwen_vl", shop), record("nothing", note="of boxes")])
     mix(shop, f"  theirs: {{from: {path}, codec: qwen_vl, merge: 2}}\n", "export: {as: ms_swift}\n")

@@ -128,5 +128,5 @@ def test_too_little_for_what_it_must_give(shop: Workshop) -> None:
     mix(shop, theirs="weight: 1, max_epochs: 2")
     text = Path(shop.folder, "jobs/mixed.yaml").read_text()
     shop.write("jobs/mixed.yaml", f"{text}budget: {{samples: 5000}}\n")
-    with pytest.raises(ShardError, match="mix:"):
+    with pytest.raises(ShardError, match="mixed:"):
         shop.run("mixed")

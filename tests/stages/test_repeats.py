@@ -10,6 +10,7 @@ import pytest
 from conftest import Quiet, Workshop
 
 from curate import catalog, schema
+from curate.doctor import Doctor
 from curate.driver import Where
 from curate.errors import ShardError
 from curate.layout import Layout
@@ -103,17 +104,28 @@ def test_ids_that_differ_in_any_bit_are_two(tmp_path: Path) -> None:
     ids = [f"{1 << bit:032x}" for bit in range(128)] + [f"{0:032x}"]
     layout = written(tmp_path, {0: ["a"], 1: ["b"]})
     for shard in (0, 1):
-        table = pa.table({"sample_id": ids[shard::2]})
+        table = pa.table({"sample_id": ids[shard::2], "shard": [shard] * len(ids[shard::2])})
         pq.write_table(table, layout.samples(shard))
     assert repeats.repeated(layout, {0: 65, 1: 64}) == {}
 
 
 def test_ids_that_curate_never_wrote_are_damage(tmp_path: Path) -> None:
     layout = written(tmp_path, {0: ["a"]})
-    pq.write_table(pa.table({"sample_id": ["no id"]}), layout.samples(0))
+    pq.write_table(pa.table({"sample_id": ["no id"], "shard": [0]}), layout.samples(0))
     with pytest.raises(ShardError, match=r"is damaged: .*curate doctor sets it aside"):
         repeats.repeated(layout, {0: 1})
 
 
 def test_no_shard_has_no_repeats(tmp_path: Path) -> None:
     assert repeats.repeated(Layout(str(tmp_path), "d"), {}) == {}
+
+
+def test_a_table_of_another_shard_is_damage_and_not_repeats(shop: Workshop) -> None:
+    shop.run("j", limit=4)
+    samples = shop.root / "tiny/samples"
+    (samples / "00001.parquet").write_bytes((samples / "00000.parquet").read_bytes())
+    with pytest.raises(ShardError, match="its rows are not of shard 1; curate doctor sets it aside"):
+        shop.run("j")
+    found = Doctor(str(shop.root), True, lambda _: None).examine().findings
+    assert [(Path(each.uri).name, each.what) for each in found] == [("00001.parquet", "copied from another shard")]
+    assert shop.run("j").jobs[0].books[0].lost == {"duplicate_key": 4}
