@@ -14,6 +14,14 @@ from curate.io.warehouse import parameters, read_sql
 from curate.kernels.token_count import MODELS, PictureModel, sample_tokens
 from curate.plugins import FILES, KINDS, Project
 
+OTHERS = ("reports", "models", "templates")
+"""Kinds that are neither plug-ins nor files of their own."""
+
+
+def kinds(project: Project) -> tuple[tuple[str, str], ...]:
+    """Return (kind, how many there are) of everything that can be listed."""
+    return tuple((kind, str(len(described(kind, project)))) for kind in (*FILES, *KINDS, *OTHERS))
+
 
 def described(kind: str, project: Project) -> tuple[tuple[str, str], ...]:
     """Return (name, what it is) of every plug-in or file of a kind; no plug-in is imported.
@@ -34,9 +42,7 @@ def described(kind: str, project: Project) -> tuple[tuple[str, str], ...]:
     if kind == "templates":
         return tuple((name, (each.write.__doc__ or "").split("\n")[0]) for name, each in sorted(TEMPLATES.items()))
     if kind not in KINDS:
-        raise ConfigError(
-            f'unknown kind "{kind}"', hint=nearest(kind, (*KINDS, *FILES, "reports", "models", "templates"))
-        )
+        raise ConfigError(f'unknown kind "{kind}"', hint=nearest(kind, (*KINDS, *FILES, *OTHERS)))
     return tuple((name, _docstring(plugins.source(kind, name, project))) for name in plugins.names(kind, project))
 
 

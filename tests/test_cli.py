@@ -400,6 +400,8 @@ def test_list_and_check_without_a_project(tmp_path: Path, monkeypatch: pytest.Mo
     listed = one_object(inside("list", "scorers", "--json").stdout)
     assert listed["kind"] == "scorers"
     assert all(each["name"] and each["what"] for each in listed["names"])
+    kinds = {row["name"] for row in one_object(inside("list", "--json").stdout)["names"]}
+    assert {"datasets", "scorers", "models", "templates"} <= kinds
     piped = inside("list", "jobs").stdout.splitlines()
     assert piped[0] == "name\twhat it is"
     assert all(line.count("\t") == 1 for line in piped)

@@ -116,17 +116,17 @@ def check(
 @app.command("list")
 def list_names(
     kind: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="datasets, sources, scorers, filters, augmenters, codecs, exporters, jobs, reports, models, templates"
         ),
-    ],
+    ] = None,
     project: Folder = None,
     json: Json = False,
 ) -> None:
     """List what there is of a kind, with what each is.
 
-    Models and templates are what `tokens:` of a mix takes.
+    Models and templates are what `tokens:` of a mix takes. Without a kind, the kinds that there are.
 
     Examples:  curate list scorers
                curate list jobs --project my-project
@@ -134,7 +134,8 @@ def list_names(
     with exits.console(json) as console:
         from curate import listing, telling
 
-        console.result(*telling.listed(kind, listing.described(kind, project_at(project))))
+        at = project_at(project)
+        console.result(*telling.listed(kind or "kinds", listing.described(kind, at) if kind else listing.kinds(at)))
 
 
 @app.command()
