@@ -59,24 +59,29 @@ class Mixing:
         for error in inventory.missing(inventory.files(self.name, self.job)):
             raise error
         folder = f"{mix_folder(self.root, self.name)}/{self.digest}"
-        done = storage.exists(f"{folder}/manifest.json")
-        if done:
-            shards = read_json(f"{folder}/manifest.json", MANIFEST)["shards"]
-            done = all(storage.exists(f"{folder}/{name}.parquet") for name in ("steps", *shards))
-        if not done:
-            jobs = (part for part in self._from.parts if part not in self._from.mixes)
-            files = {part: self._measures.of(part.job, *self._from.source(part)) for part in jobs}
-            counts = {part.name: sum(map(tables.parquet_rows, each)) for part, each in files.items()}
-            counts |= {part.name: made.facts["samples"] for part, made in self._from.mixes.items()}
-            rows = sum(counts.values())
-            made = self._placed(folder, files) if placing.is_wanted(self.job, rows) else self._packed(folder, files)
-            self._commit(folder, made, counts)
-            self.driver.done += 1
-        else:
+        if self._stands(folder):
             self.driver.listener.phase("mix", self.name, 1, 1, None)
             self.driver.resumed += 1
             self._moved(folder)
+        else:
+            self._make(folder)
+            self.driver.done += 1
         return self._result(read_json(f"{folder}/manifest.json", MANIFEST))
+
+    def _stands(self, folder: str) -> bool:
+        """Tell whether the plan is written, with all of its files."""
+        if not storage.exists(f"{folder}/manifest.json"):
+            return False
+        shards = read_json(f"{folder}/manifest.json", MANIFEST)["shards"]
+        return all(storage.exists(f"{folder}/{name}.parquet") for name in ("steps", *shards))
+
+    def _make(self, folder: str) -> None:
+        jobs = (part for part in self._from.parts if part not in self._from.mixes)
+        files = {part: self._measures.of(part.job, *self._from.source(part)) for part in jobs}
+        counts = {part.name: sum(map(tables.parquet_rows, each)) for part, each in files.items()}
+        counts |= {part.name: made.facts["samples"] for part, made in self._from.mixes.items()}
+        is_placed = placing.is_wanted(self.job, sum(counts.values()))
+        self._commit(folder, self._placed(folder, files) if is_placed else self._packed(folder, files), counts)
 
     def _moved(self, folder: str) -> None:
         """Write where files and pictures lie now into the manifest of a plan that does not depend on that."""
