@@ -24,7 +24,6 @@ _BATCH_BYTES = 64 << 20
 _MAX_GROUP_VALUES = 1 << 27
 """Of one column: a single row may hold all of them, and Arrow has no smaller portion than a row."""
 _BUFFER_BYTES = 1 << 20
-_PLACE = "curate.place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +87,6 @@ def write_table(uri: str, table: pa.Table, metadata: dict[str, str]) -> None:
         write_page_checksum=True,
     )
     storage.write_bytes(uri, memoryview(sink.getvalue()))
-
-
-def write_cache(uri: str, table: pa.Table, metadata: dict[str, str]) -> None:
-    """Write a table as `write_table` does, with its own name in the footer, so that a copy elsewhere is told."""
-    write_table(uri, table, {**metadata, _PLACE: _place(uri)})
-
-
-def is_cache(uri: str) -> bool:
-    """Tell whether a file, which is there, was written as a cache, and under this name."""
-    try:
-        return read_metadata(uri).get(_PLACE) == _place(uri)
-    except ShardError:
-        return False
-
-
-def _place(uri: str) -> str:
-    return "/".join(uri.split("/")[-3:])
 
 
 def read_metadata(uri: str) -> dict[str, str]:

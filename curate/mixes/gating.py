@@ -14,7 +14,7 @@ from curate import digests
 from curate.catalog import expand
 from curate.driver import Driver
 from curate.errors import ShardError
-from curate.io import storage, tables
+from curate.io import caches, storage, tables
 from curate.io.image_data import id_joins
 from curate.io.warehouse import Warehouse
 from curate.layout import facts_folder, looks_folder
@@ -132,7 +132,7 @@ class Gating:
         """
         names = {f"{shard_name(task.shard)}.parquet": task.shard for task in tasks}
         there = [name for name in storage.list_names(folder, ".parquet") if name in names]
-        strange = {names[name] for name in there if not tables.is_cache(f"{folder}/{name}")}
+        strange = {names[name] for name in there if not caches.stands(f"{folder}/{name}")}
         done = self.driver.run(phase, tasks, folder, strange)
         for task in tasks:
             if task.shard not in done:

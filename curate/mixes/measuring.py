@@ -11,7 +11,7 @@ from curate import digests, schema
 from curate.driver import Driver
 from curate.errors import ShardError
 from curate.grounding.resolve import Policy
-from curate.io import storage, tables
+from curate.io import caches, storage, tables
 from curate.layout import lengths_folder
 from curate.mix_job import Tokens
 from curate.plugins import Project
@@ -103,9 +103,7 @@ def _is_current(file: str, pictures: str) -> bool:
     """Tell whether a file of lengths has its footer and its columns, is of its place, and awaits no late pictures."""
     try:
         whole = set(lengths.MEASURED) <= set(tables.column_names(file))
-        return (
-            whole and tables.is_cache(file) and tables.read_metadata(file).get(lengths.PICTURES, pictures) == pictures
-        )
+        return whole and caches.stands(file) and tables.read_metadata(file).get(lengths.PICTURES, pictures) == pictures
     except ShardError:
         return False
 

@@ -15,7 +15,7 @@ from curate import models, plugins, schema
 from curate.catalog import expand
 from curate.grounding import templates
 from curate.grounding.resolve import Policy
-from curate.io import tables, tokens
+from curate.io import caches, tokens
 from curate.mix_job import Tokens
 from curate.plugins import Project
 from curate.shards import ShardReport, ShardTask, shard_name
@@ -83,7 +83,7 @@ def _measure(
     table = sidecar(batches(task), config.job, config.recipe, config.codec, model)
     waits = config.pictures and not AWAITING.isdisjoint(table["reason"].unique().to_pylist())
     said = {PICTURES: config.pictures} if waits else {}
-    tables.write_cache(f"{config.folder}/{shard_name(task.shard)}.parquet", table, said)
+    caches.write(f"{config.folder}/{shard_name(task.shard)}.parquet", table, said)
     seconds = time.monotonic() - started
     return ShardReport(task.dataset, task.shard, True, table.num_rows, {"measured": table.num_rows}, seconds)
 

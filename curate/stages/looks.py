@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import SampleError
-from curate.io import below, images, tables
+from curate.io import below, caches, images
 from curate.io.picture import Limits
 from curate.shards import ShardReport, ShardTask, shard_name
 
@@ -54,7 +54,7 @@ def _look(root: str, folder: str, task: ShardTask, payload: Any) -> ShardReport:
     names = task.work.to_pylist()
     shas, hashes = zip(*looked(root, names), strict=True)
     table = pa.table([names, shas, hashes], schema=LOOKS)
-    tables.write_cache(f"{folder}/{shard_name(task.shard)}.parquet", table, {})
+    caches.write(f"{folder}/{shard_name(task.shard)}.parquet", table, {})
     counts = {"looked": len(names) - shas.count(None)}
     return ShardReport(task.dataset, task.shard, True, len(names), counts, time.monotonic() - started)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate import schema
 from curate.errors import ShardError
-from curate.io import tables
+from curate.io import caches, tables
 from curate.io.warehouse import Warehouse
 from curate.plugins import Project
 from curate.shards import ShardReport, ShardTask, shard_name
@@ -43,7 +43,7 @@ def _recognise(config: Recognising, task: ShardTask, payload: Any) -> ShardRepor
     table = pa.concat_tables(found)
     if table.num_rows != task.rows:
         raise ShardError(f"{table.num_rows} candidates, {task.rows} were measured: run the mix again")
-    tables.write_cache(f"{config.folder}/{shard_name(task.shard)}.parquet", table, {})
+    caches.write(f"{config.folder}/{shard_name(task.shard)}.parquet", table, {})
     seconds = time.monotonic() - started
     return ShardReport(task.dataset, task.shard, True, table.num_rows, {"recognised": table.num_rows}, seconds)
 
