@@ -27,6 +27,8 @@ _LINE = 1 << 10
 """Lengths that it tells apart where tokens are all that is counted."""
 _FINE = 2048
 """A pack of so many tokens holds so few samples that every token is told apart."""
+_SIZES = 512
+"""So few different sizes are told apart, too: the bound of a mix of some thousand samples is exact then."""
 _COUNTED = 1 << 24
 _PRICED = 1 << 20
 """Fillings of a pack, in units of each resource, that column generation prices in minutes, not hours."""
@@ -175,10 +177,14 @@ def advise(lengths: Ints, lengths_of_packs: Sequence[int]) -> list[Advice]:
 
 
 def unit_of(sizes: Ints, capacity: Ints, line: int = _LINE) -> Ints:
-    """Return the units, (R,), that column generation counts in; about `line` of one resource alone make a pack."""
+    """Return the units, (R,), that column generation counts in.
+
+    About `line` of one resource alone make a pack; of a small pack, or of few different sizes, each is told apart.
+    """
     units = np.ones(len(capacity), np.int64)
     if len(capacity) == 1:
-        units[0] = -(-int(capacity[0]) // line) if capacity[0] > _FINE else 1
+        if capacity[0] > _FINE and len(np.unique(sizes)) > _SIZES:
+            units[0] = -(-int(capacity[0]) // line)
         return units
     while units[0] * 8 <= capacity[0] and len(np.unique(sizes // units, axis=0)) > _CLASSES:
         units[0] *= 2

@@ -288,3 +288,10 @@ def test_patterns_with_several_of_a_kind_are_placed_once_each() -> None:
     for left, right in combinations_with_replacement(range(1, 5), 2):
         values = np.array([left] * 30 + [right] * 30)
         is_sound(pack(values, Limits(7)), values, Limits(7))
+
+
+def test_the_bound_of_few_sizes_is_exact() -> None:
+    """Six of 683 tokens are one too many for 4,096: counted in larger units they would seem to fit."""
+    sizes = np.full(600, 683)
+    found = pack(sizes, Limits(4096))
+    assert (found.packs, found.bound) == (120, 120)
