@@ -117,8 +117,8 @@ class Curation:
             f"{self.layout.dataset}: {rows:,} rows in {len(repeated)} shard(s) have a key that an earlier shard has: "
             "they are left out as duplicate_key"
         )
-        again = [replace(task, rows=samples[task.shard].rows) for task in tasks if task.shard in samples]
-        again = [replace(task, work=repeated.get(task.shard)) for task in again]
+        there = [task for task in tasks if task.shard in samples]
+        again = [replace(task, rows=samples[task.shard].rows, work=repeated.get(task.shard)) for task in there]
         return self._run(Phase("keys", (), partial(repeats.build, self.layout)), again, self.layout.samples, repeated)
 
     def _stated(self) -> dict[str, Any]:

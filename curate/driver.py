@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from curate.errors import ConfigError, OutsideError, nearest
+from curate.errors import ConfigError, OutsideError, ShardError, nearest
 from curate.io import storage
 from curate.results import Listener
 from curate.shards import Phase, ShardReport, ShardTask, shard_name
@@ -65,6 +65,18 @@ class Driver:
             else:
                 self.failed.append(replace(report, error=f"{phase.name}: {report.error}"))
         return finished
+
+    def run_all(self, phase: Phase, tasks: Sequence[ShardTask], folder: str, stale: Container[int] = ()) -> None:
+        """Run `phase` as `run` does, where all of it is needed.
+
+        Raises:
+            ShardError: some failed; the message has the first one's cause.
+        """
+        done = self.run(phase, tasks, folder, stale)
+        if missing := [task for task in tasks if task.shard not in done]:
+            name = missing[0].dataset
+            said = next((each.error for each in self.failed if each.dataset == name), None)
+            raise ShardError(f"{name}: {len(missing)} of {len(tasks)} parts failed: {said}")
 
     def listed(self, folder: str) -> set[int]:
         """Return the shards whose file is in a folder."""

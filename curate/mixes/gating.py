@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from curate import digests
 from curate.catalog import expand
 from curate.driver import Driver
-from curate.errors import ShardError
 from curate.io import caches, storage, tables
 from curate.io.image_data import id_joins
 from curate.io.warehouse import Warehouse
@@ -133,11 +132,7 @@ class Gating:
         names = {f"{shard_name(task.shard)}.parquet": task.shard for task in tasks}
         there = [name for name in storage.list_names(folder, ".parquet") if name in names]
         strange = {names[name] for name in there if not caches.stands(f"{folder}/{name}")}
-        done = self.driver.run(phase, tasks, folder, strange)
-        for task in tasks:
-            if task.shard not in done:
-                said = next((each.error for each in self.driver.failed if each.dataset == task.dataset), None)
-                raise ShardError(f"{task.dataset}: {len(tasks) - len(done)} of {len(tasks)} parts failed: {said}")
+        self.driver.run_all(phase, tasks, folder, strange)
         found = [tables.read_table(f"{folder}/{shard_name(task.shard)}.parquet", schema.names) for task in tasks]
         return pa.concat_tables([schema.empty_table(), *found])
 

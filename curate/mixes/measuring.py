@@ -86,10 +86,7 @@ class Measures:
         there = {shard: f"{config.folder}/{name}" for shard, name in files.items() if name in names}
         again = {*again, *(shard for shard, file in there.items() if not _is_current(file, config.pictures))}
         phase = Phase("measure", (), partial(lengths.build, config, opened))
-        done = self.driver.run(phase, tasks, config.folder, again)
-        if missing := [task.shard for task in tasks if task.shard not in done]:
-            said = next((each.error for each in self.driver.failed if each.dataset == config.job), None)
-            raise ShardError(f"{config.job}: {len(missing)} of {len(tasks)} parts could not be measured: {said}")
+        self.driver.run_all(phase, tasks, config.folder, again)
         return [f"{config.folder}/{name}" for name in files.values()]
 
 

@@ -241,7 +241,7 @@ def test_a_shard_that_cannot_be_measured_stops_the_mix(shop: Workshop) -> None:
     assert broken != text
     shop.write("plugins/codecs/broken.py", broken)
     mix(shop, "  mine: {from: mine}\n", "export: {as: llava_json, codec: broken}\n")
-    with pytest.raises(ShardError, match=r"mine: 3 of 3 parts could not be measured.*a fault of its own"):
+    with pytest.raises(ShardError, match=r"mine: 3 of 3 parts failed: measure: .*a fault of its own"):
         shop.run("mixed")
     assert not Path(shop.root, "mixes").exists()
 
